@@ -1,0 +1,1 @@
+"""Regions of hippocampus and amygdala, and their share of each voxel."""

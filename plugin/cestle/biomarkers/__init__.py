@@ -1,0 +1,1 @@
+"""Indices of asymmetry and the lateralization call."""

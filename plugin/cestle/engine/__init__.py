@@ -1,0 +1,1 @@
+"""Durable workflows behind `JobEngine`: the only package that imports dbos."""

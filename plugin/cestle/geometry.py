@@ -1,0 +1,113 @@
+"""Where voxels are: one convention, DICOM's patient space (LPS, millimetres).
+
+Arrays are indexed (slice, row, column), as highdicom's volumes are. A single 2D slice is a
+volume with one slice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cestle.errors import GeometryError
+from cestle.physics import Real
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Grid:
+    """Shape and place of a voxel grid.
+
+    Parameters
+    ----------
+    shape
+        Number of (slices, rows, columns).
+    affine
+        Maps the index (slice, row, column, 1) of a voxel centre to LPS millimetres, shape
+        (4, 4). For a single slice the first column is the slice normal times the thickness.
+    frame_of_reference_uid
+        (0020,0052) of the images, empty when they state none.
+    slice_thickness_mm
+        Thickness of the excited slab, which may differ from the distance of the slices [mm].
+    """
+
+    shape: tuple[int, int, int]
+    affine: Real
+    frame_of_reference_uid: str
+    slice_thickness_mm: float
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.all(np.isfinite(affine)):
+            raise GeometryError(
+                f"the affine has shape {affine.shape} or is not finite; a finite 4 by 4 matrix "
+                "was expected. Check ImageOrientationPatient and PixelSpacing."
+            )
+        if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise GeometryError(
+                "the voxel axes are not independent; check ImageOrientationPatient, "
+                "PixelSpacing and SliceThickness of the series."
+            )
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along (slice, row, column) [mm]."""
+        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
+
+    @property
+    def voxel_volume_mm3(self) -> float:
+        """Volume of the cell that a voxel stands for [mm³]."""
+        return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def to_lps(self, index: Real) -> Real:
+        """LPS positions [mm] of voxel indices, both of shape (..., 3)."""
+        lps: Real = index @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return lps
+
+    def to_index(self, lps_mm: Real) -> Real:
+        """Continuous voxel indices of LPS positions [mm], both of shape (..., 3)."""
+        inverse = np.linalg.inv(self.affine)
+        index: Real = lps_mm @ inverse[:3, :3].T + inverse[:3, 3]
+        return index
+
+
+def grid_difference_mm(a: Grid, b: Grid) -> float:
+    """Largest distance between the corner voxels of two grids of one shape [mm]."""
+    extent = np.array(a.shape, dtype=np.float64) - 1
+    corners = np.array(np.meshgrid(*[[0.0, e] for e in extent])).reshape(3, -1).T
+    return float(np.max(np.linalg.norm(a.to_lps(corners) - b.to_lps(corners), axis=1)))
+
+
+def require_same_grid(
+    a: Grid, b: Grid, *, name_a: str, name_b: str, tolerance_mm: float = 0.05
+) -> None:
+    """Refuse two grids that are not the same voxels.
+
+    Raises
+    ------
+    GeometryError
+        When shape, place or stated frame of reference differ.
+    """
+    if a.shape != b.shape:
+        raise GeometryError(
+            f"{name_b} is {_shape_text(b)} but {name_a} is {_shape_text(a)}; "
+            f"acquire {name_b} with the geometry of {name_a}."
+        )
+    if a.frame_of_reference_uid != b.frame_of_reference_uid:
+        raise GeometryError(
+            f"{name_a} and {name_b} have different Frame of Reference UIDs "
+            f"({a.frame_of_reference_uid or 'none'}, {b.frame_of_reference_uid or 'none'}); "
+            "send series of one examination without repositioning."
+        )
+    distance = grid_difference_mm(a, b)
+    if distance > tolerance_mm:
+        raise GeometryError(
+            f"{name_b} lies up to {distance:.2f} mm away from {name_a}, at most "
+            f"{tolerance_mm:g} mm was expected; acquire {name_b} with the geometry of {name_a}."
+        )
+
+
+def _shape_text(grid: Grid) -> str:
+    slices, rows, columns = grid.shape
+    return f"{rows}×{columns}×{slices}"

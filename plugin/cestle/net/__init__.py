@@ -1,0 +1,1 @@
+"""The edge to the network: the only package that opens associations."""

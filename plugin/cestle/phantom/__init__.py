@@ -1,0 +1,1 @@
+"""Synthetic 5T studies with known truth, independent of the reconstruction code."""

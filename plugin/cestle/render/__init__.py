@@ -1,0 +1,1 @@
+"""Pictures for people: pure functions from arrays and numbers to pixels."""

@@ -1,0 +1,1 @@
+"""Wiring: intake, workflow, delivery, processing. No formula and no tag lives here."""

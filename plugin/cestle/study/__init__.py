@@ -1,0 +1,1 @@
+"""What a study is: roles, completeness, the order of the analysis, its results. Pure."""

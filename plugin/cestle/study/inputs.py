@@ -1,0 +1,64 @@
+"""What the readers hand to the analysis."""
+
+from dataclasses import dataclass
+
+from cestle.anatomy.regions import Region
+from cestle.cest.images import FieldMaps, SaturationImages
+from cestle.geometry import Grid
+from cestle.measurement import Side
+from cestle.physics import Real
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScalarImage:
+    """An image with a place: a T1, or the vendor's own GluCEST map.
+
+    Parameters
+    ----------
+    values
+        Shape of `grid`; a vendor map is in percent, or in unknown units when
+        `unit_known` is False.
+    grid
+        Place of the voxels.
+    unit_known
+        Whether `values` are in the unit that the role implies.
+    """
+
+    values: Real
+    grid: Grid
+    unit_known: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StudyInputs:
+    """All that one study offers for analysis; None where it offers nothing.
+
+    Parameters
+    ----------
+    study_instance_uid
+        The study.
+    saturation
+        The CEST source images, repeats kept apart.
+    fields
+        B0 and B1 on the grid of `saturation`.
+    vendor_map
+        The scanner's own GluCEST map.
+    anatomy
+        3D T1 for the pictures and the regions.
+    regions
+        Regions as drawn, each on its own grid, sides verified.
+    onset_side
+        Known side of seizure onset, only when an order or a person stated it.
+    missing
+        For each input that is absent or unusable, its name and one line that says why,
+        for example ``("b0_map", "no series was recognised as B0 map; …")``.
+    """
+
+    study_instance_uid: str
+    saturation: SaturationImages | None
+    fields: FieldMaps | None
+    vendor_map: ScalarImage | None
+    anatomy: ScalarImage | None
+    regions: tuple[Region, ...]
+    onset_side: Side | None
+    missing: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,247 @@
+"""The results of a study, and their JSON form ``cestle-results/1``.
+
+A value is never missing silently: where a number is None, `reasons` of the same block says why.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from cestle.measurement import Estimate, Side
+
+SCHEMA: Final = "cestle-results/1"
+
+
+class Status(StrEnum):
+    """How much of the study could be computed."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Call(StrEnum):
+    """The lateralization call: where the asymmetry points, never a diagnosis."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    INDETERMINATE = "indeterminate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Median and 5th and 95th percentile of a quantity over a region."""
+
+    median: float
+    p5: float
+    p95: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionResult:
+    """GluCEST of one region.
+
+    Parameters
+    ----------
+    mean, median, sd
+        Weighted by each voxel's share of the region, over valid voxels [%].
+    standard_error
+        Of the mean, from image noise [percentage points]; None where it cannot be known.
+    voxels
+        Effective number of voxels, (Σw)² / Σw².
+    valid_fraction
+        Share of the region's weight in the slab that lies in valid voxels.
+    volume_in_slab_mm3
+        Volume of the region that the CEST slab contains [mm³].
+    b0_shift_ppm, relative_b1
+        Fields over the region; None where no map was used.
+    roi_source
+        Where the region came from, in words.
+    """
+
+    mean: float
+    median: float
+    sd: float
+    standard_error: float | None
+    voxels: float
+    valid_fraction: float
+    volume_in_slab_mm3: float
+    b0_shift_ppm: Spread | None
+    relative_b1: Spread | None
+    roi_source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GluCestResult:
+    """The GluCEST block: the method and the regions, keyed ``hippocampus_left`` and so on."""
+
+    computed: bool
+    b0_method: str
+    b1_method: str
+    source: str
+    rois: dict[str, RegionResult | None]
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsymmetryResult:
+    """Directional asymmetry indices by their name in the JSON form; None with a reason."""
+
+    indices: dict[str, Estimate | None]
+    reasons: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateralizationResult:
+    """The call and what it rests on.
+
+    Parameters
+    ----------
+    call
+        Left, right or indeterminate.
+    rule
+        Name of the rule.
+    cutoff
+        Limit that the score is held against.
+    cutoff_source
+        Where the limit is from.
+    score
+        The index that the rule uses; None when it could not be computed.
+    margin
+        Score minus cut-off; None as above.
+    probability_left
+        Probability that the true score lies above the cut-off, from image noise alone.
+    reasons
+        Why the call is what it is, in words.
+    """
+
+    call: Call
+    rule: str
+    cutoff: float
+    cutoff_source: str
+    score: float | None
+    margin: float | None
+    probability_left: float | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputRecord:
+    """One object that was made."""
+
+    product: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResults:
+    """All numbers of one revision of one study."""
+
+    study_instance_uid: str
+    revision: int
+    software_version: str
+    templates_version: str
+    status: Status
+    reasons: tuple[str, ...]
+    glucest: GluCestResult
+    asymmetry: AsymmetryResult
+    mrs_reason: str
+    lateralization: LateralizationResult
+    onset_side: Side | None
+    outputs: tuple[OutputRecord, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable JSON form; others script against it."""
+        glucest = self.glucest
+        indices = {name: _estimate(value) for name, value in self.asymmetry.indices.items()}
+        lateralization = self.lateralization
+        return {
+            "schema": SCHEMA,
+            "study_instance_uid": self.study_instance_uid,
+            "revision": self.revision,
+            "software": {
+                "name": "cestle",
+                "version": self.software_version,
+                "templates": self.templates_version,
+            },
+            "status": self.status.value,
+            "reasons": list(self.reasons),
+            "glucest": {
+                "status": "ok" if glucest.computed else "not_computed",
+                "reasons": [f"{key}: {text}" for key, text in glucest.reasons.items()],
+                "method": {
+                    "b0": glucest.b0_method,
+                    "b1": glucest.b1_method,
+                    "source": glucest.source,
+                },
+                "rois": {name: _region(value) for name, value in glucest.rois.items()},
+            },
+            "asymmetry": {**indices, "reasons": dict(self.asymmetry.reasons)},
+            "mrs": {
+                "status": "not_computed",
+                "reasons": [self.mrs_reason],
+                "side": None,
+                "convention": None,
+                "gaba_cr": None,
+                "glx_cr": None,
+                "glx_gaba": None,
+                "qc": None,
+            },
+            "composite": {"dai_glu_gaba": None, "reasons": {"dai_glu_gaba": self.mrs_reason}},
+            "volumes": None,
+            "lateralization": {
+                "call": lateralization.call.value,
+                "rule": lateralization.rule,
+                "cutoff": lateralization.cutoff,
+                "cutoff_source": lateralization.cutoff_source,
+                "score": lateralization.score,
+                "margin": lateralization.margin,
+                "probability_left": lateralization.probability_left,
+                "reasons": list(lateralization.reasons),
+            },
+            "outputs": [_output(record) for record in self.outputs],
+        }
+
+
+def _output(record: OutputRecord) -> dict[str, str]:
+    return {
+        "product": record.product,
+        "sop_class_uid": record.sop_class_uid,
+        "sop_instance_uid": record.sop_instance_uid,
+        "path": record.path,
+    }
+
+
+def _estimate(value: Estimate | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {
+        "value": value.value,
+        "standard_error": value.standard_error,
+        "ci95": None if value.ci95 is None else list(value.ci95),
+    }
+
+
+def _spread(value: Spread | None) -> dict[str, float] | None:
+    if value is None:
+        return None
+    return {"median": value.median, "p5": value.p5, "p95": value.p95}
+
+
+def _region(value: RegionResult | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    return {
+        "mean": value.mean,
+        "median": value.median,
+        "sd": value.sd,
+        "standard_error": value.standard_error,
+        "voxels": value.voxels,
+        "valid_fraction": value.valid_fraction,
+        "volume_in_slab_mm3": value.volume_in_slab_mm3,
+        "b0_shift_ppm": _spread(value.b0_shift_ppm),
+        "relative_b1": _spread(value.relative_b1),
+        "roi_source": value.roi_source,
+    }
