@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from cestle.biomarkers.lateralization import Call as Call
+from cestle.biomarkers.lateralization import LateralizationResult as LateralizationResult
 from cestle.measurement import Estimate, Side
 
 SCHEMA: Final = "cestle-results/1"
@@ -18,14 +20,6 @@ class Status(StrEnum):
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"
-
-
-class Call(StrEnum):
-    """The lateralization call: where the asymmetry points, never a diagnosis."""
-
-    LEFT = "left"
-    RIGHT = "right"
-    INDETERMINATE = "indeterminate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,40 +83,6 @@ class AsymmetryResult:
 
     indices: dict[str, Estimate | None]
     reasons: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LateralizationResult:
-    """The call and what it rests on.
-
-    Parameters
-    ----------
-    call
-        Left, right or indeterminate.
-    rule
-        Name of the rule.
-    cutoff
-        Limit that the score is held against.
-    cutoff_source
-        Where the limit is from.
-    score
-        The index that the rule uses; None when it could not be computed.
-    margin
-        Score minus cut-off; None as above.
-    probability_left
-        Probability that the true score lies above the cut-off, from image noise alone.
-    reasons
-        Why the call is what it is, in words.
-    """
-
-    call: Call
-    rule: str
-    cutoff: float
-    cutoff_source: str
-    score: float | None
-    margin: float | None
-    probability_left: float | None
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
