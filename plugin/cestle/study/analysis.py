@@ -1,12 +1,85 @@
 """From `StudyInputs` to `StudyAnalysis`: the one place that knows the order of the steps."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
 
 from cestle.anatomy.regions import Region
-from cestle.cest.images import GluCestMap
+from cestle.anatomy.sampling import RegionStatistic, region_statistic, weighted_quantile
+from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
+from cestle.biomarkers.lateralization import PAPER_RULE, DecisionRule, lateralize
+from cestle.cest.b1 import B1Method
+from cestle.cest.glucest import GluCestSettings, compute_glucest
+from cestle.cest.images import FieldMaps, GluCestMap
+from cestle.errors import GeometryError, InputError, NumericalError
+from cestle.geometry import Grid
+from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
-from cestle.study.inputs import StudyInputs
-from cestle.study.results import StudyResults
+from cestle.study.inputs import ScalarImage, StudyInputs
+from cestle.study.results import (
+    AsymmetryResult,
+    GluCestResult,
+    RegionResult,
+    Spread,
+    Status,
+    StudyResults,
+)
+
+REGION_NAMES: Final = tuple(f"{structure}_{side}" for structure in Structure for side in Side)
+
+INDEX_LETTER: Final = {Structure.HIPPOCAMPUS: "h", Structure.AMYGDALA: "a"}
+
+MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
+VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
+SCORE_REASON: Final = "the combined score needs coefficients that the site has fitted"
+ONSET_REASON: Final = "the side of seizure onset was not stated"
+
+UNIT_REASON: Final = (
+    "the unit of the scanner's GluCEST map is not declared, so only its indices are given; "
+    "declare the unit in the classification rules"
+)
+
+RAW_SOURCE: Final = "raw"
+VENDOR_SOURCE: Final = "vendor_map"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisSettings:
+    """How a study is analysed.
+
+    Parameters
+    ----------
+    glucest
+        How the map is made.
+    min_effective_voxels
+        Regions with fewer give no index.
+    min_largest_fraction
+        Regions without a voxel of at least this share give no index.
+    min_valid_fraction
+        Regions of which less is valid give no index.
+    rule
+        The rule of the lateralization call.
+    """
+
+    glucest: GluCestSettings = field(default_factory=GluCestSettings)
+    min_effective_voxels: Mapping[Structure, float] = field(
+        default_factory=lambda: {Structure.HIPPOCAMPUS: 10.0, Structure.AMYGDALA: 10.0}
+    )
+    min_largest_fraction: float = 0.4
+    min_valid_fraction: float = 0.8
+    rule: DecisionRule = PAPER_RULE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What the results say of the software and of themselves."""
+
+    software_version: str
+    templates_version: str
+    revision: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,3 +109,297 @@ class StudyAnalysis:
     underlay: Real | None
     underlay_name: str
     results: StudyResults
+
+
+def analyse_study(
+    inputs: StudyInputs, settings: AnalysisSettings, provenance: Provenance
+) -> StudyAnalysis:
+    """Analyse one study as far as its inputs allow.
+
+    Parameters
+    ----------
+    inputs
+        What the study offers.
+    settings
+        How it is analysed.
+    provenance
+        What the results say of the software.
+
+    Returns
+    -------
+        The analysis. What could not be computed is None with a reason in the results; a poor
+        measurement never raises.
+    """
+    glucest, source, reasons = _map(inputs, settings)
+    regions, region_reasons = _regions(inputs, None if glucest is None else glucest.grid)
+    fields = inputs.fields if source == RAW_SOURCE else None
+    statistics, rois, statistic_reasons = _region_results(glucest, fields, regions)
+    reasons |= region_reasons | statistic_reasons
+    if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
+        # the indices are free of scale, every other number would look like percent
+        glucest, regions, rois = None, (), dict.fromkeys(REGION_NAMES)
+        reasons["rois"] = UNIT_REASON
+    asymmetry = _asymmetry(statistics, inputs.onset_side, settings, reasons)
+    rule = settings.rule
+    call = lateralize(
+        asymmetry.indices[rule.index],
+        rule=rule,
+        missing_reason=asymmetry.reasons.get(rule.index),
+    )
+    computed = glucest is not None
+    underlay, underlay_name = _underlay(inputs, glucest)
+    results = StudyResults(
+        study_instance_uid=inputs.study_instance_uid,
+        revision=provenance.revision,
+        software_version=provenance.software_version,
+        templates_version=provenance.templates_version,
+        status=_status(asymmetry),
+        reasons=_study_reasons(inputs, asymmetry, reasons),
+        glucest=GluCestResult(
+            computed=computed,
+            b0_method=_b0_name(settings, source),
+            b1_method=_b1_name(settings, source),
+            source=source,
+            rois=rois,
+            reasons=reasons,
+        ),
+        asymmetry=asymmetry,
+        mrs_reason=MRS_REASON,
+        lateralization=call,
+        onset_side=inputs.onset_side,
+    )
+    return StudyAnalysis(
+        inputs=inputs,
+        glucest=glucest,
+        regions=regions,
+        underlay=underlay,
+        underlay_name=underlay_name,
+        results=results,
+    )
+
+
+def _map(
+    inputs: StudyInputs, settings: AnalysisSettings
+) -> tuple[GluCestMap | None, str, dict[str, str]]:
+    """The map, where it came from, and why not; our own map is preferred to the vendor's."""
+    reasons: dict[str, str] = {}
+    if inputs.saturation is not None:
+        try:
+            own = compute_glucest(inputs.saturation, inputs.fields, settings.glucest)
+        except InputError as fault:
+            reasons["glucest_map"] = str(fault)
+        else:
+            return own, RAW_SOURCE, reasons
+    else:
+        reasons["glucest_map"] = dict(inputs.missing).get(
+            "cest_source", "no CEST source images were found; send the CEST series"
+        )
+    if inputs.vendor_map is None:
+        return None, RAW_SOURCE, reasons
+    reasons["source"] = (
+        "the scanner's own GluCEST map was used, its algorithm is not known and its noise "
+        f"cannot be estimated; no own map because {reasons.pop('glucest_map')}"
+    )
+    return _vendor(inputs.vendor_map), VENDOR_SOURCE, reasons
+
+
+def _vendor_unit_known(inputs: StudyInputs) -> bool:
+    return inputs.vendor_map is not None and inputs.vendor_map.unit_known
+
+
+def _vendor(image: ScalarImage) -> GluCestMap:
+    valid = np.isfinite(image.values) & (image.values > 0.0)
+    return GluCestMap(
+        percent=np.where(valid, image.values, np.nan),
+        standard_error=np.full(image.values.shape, np.nan),
+        valid=valid,
+        grid=image.grid,
+    )
+
+
+def _regions(inputs: StudyInputs, grid: Grid | None) -> tuple[tuple[Region, ...], dict[str, str]]:
+    if grid is None:
+        return (), {}
+    placed: list[Region] = []
+    reasons: dict[str, str] = {}
+    for region in inputs.regions:
+        try:
+            placed.append(region_on_grid(region, grid))
+        except GeometryError as fault:
+            reasons[region.name] = str(fault)
+    return tuple(placed), reasons
+
+
+def _region_results(
+    glucest: GluCestMap | None, fields: FieldMaps | None, regions: tuple[Region, ...]
+) -> tuple[dict[str, RegionStatistic], dict[str, RegionResult | None], dict[str, str]]:
+    statistics: dict[str, RegionStatistic] = {}
+    results: dict[str, RegionResult | None] = dict.fromkeys(REGION_NAMES)
+    reasons: dict[str, str] = {}
+    if glucest is None:
+        return statistics, results, reasons
+    for region in regions:
+        try:
+            statistic = region_statistic(
+                glucest.percent, glucest.standard_error, glucest.valid, region.fraction
+            )
+        except NumericalError as fault:
+            reasons[region.name] = str(fault)
+            continue
+        statistics[region.name] = statistic
+        results[region.name] = _region_result(statistic, region, fields)
+    absent = "no region was sent; store a DICOM SEG or RTSTRUCT of the hippocampi and amygdalae"
+    for name in REGION_NAMES:
+        if results[name] is None:
+            reasons.setdefault(name, absent)
+    return statistics, results, reasons
+
+
+def _region_result(
+    statistic: RegionStatistic, region: Region, fields: FieldMaps | None
+) -> RegionResult:
+    _, row_mm, column_mm = region.grid.spacing_mm
+    cell_mm3 = row_mm * column_mm * region.grid.slice_thickness_mm
+    return RegionResult(
+        mean=statistic.mean,
+        median=statistic.median,
+        sd=statistic.sd,
+        standard_error=statistic.standard_error,
+        voxels=statistic.effective_voxels,
+        valid_fraction=statistic.valid_fraction,
+        volume_in_slab_mm3=float(region.fraction.sum()) * cell_mm3,
+        b0_shift_ppm=None if fields is None else _spread(fields.b0_shift_ppm, region),
+        relative_b1=(
+            None
+            if fields is None or fields.relative_b1 is None
+            else _spread(fields.relative_b1, region)
+        ),
+        roi_source=f"{region.source.form}, {region.source.creation}",
+    )
+
+
+def _spread(values: Real, region: Region) -> Spread | None:
+    used = (region.fraction > 0.0) & np.isfinite(values)
+    if not used.any():
+        return None
+    x, weight = values[used], region.fraction[used]
+    low, middle, high = (weighted_quantile(x, weight, q) for q in (0.05, 0.5, 0.95))
+    return Spread(median=middle, p5=low, p95=high)
+
+
+def _asymmetry(
+    statistics: Mapping[str, RegionStatistic],
+    onset: Side | None,
+    settings: AnalysisSettings,
+    region_reasons: Mapping[str, str],
+) -> AsymmetryResult:
+    indices: dict[str, Estimate | None] = {}
+    reasons: dict[str, str] = {}
+    for structure, letter in INDEX_LETTER.items():
+        epi, plain = f"dai_glu_{letter}_epi", f"dai_glu_{letter}"
+        indices[epi] = indices[plain] = None
+        try:
+            left, right = (
+                _usable(statistics, structure, side, settings, region_reasons) for side in Side
+            )
+            indices[epi] = directional_asymmetry_epi(left, right)
+            if onset is not None:
+                indices[plain] = directional_asymmetry(left, right, onset=onset)
+        except NumericalError as fault:
+            reasons[epi] = f"{structure}: {fault}"
+        if indices[plain] is None:
+            reasons[plain] = reasons.get(epi, ONSET_REASON)
+    indices |= {"dai_vol_h_epi": None, "dai_vol_h": None, "dai_glu_ha": None}
+    reasons |= {
+        "dai_vol_h_epi": VOLUME_REASON,
+        "dai_vol_h": VOLUME_REASON,
+        "dai_glu_ha": SCORE_REASON,
+    }
+    return AsymmetryResult(indices=indices, reasons=reasons)
+
+
+def _usable(
+    statistics: Mapping[str, RegionStatistic],
+    structure: Structure,
+    side: Side,
+    settings: AnalysisSettings,
+    region_reasons: Mapping[str, str],
+) -> Estimate:
+    """The mean of one region.
+
+    Raises
+    ------
+    NumericalError
+        When the region is absent or too poor for an index.
+    """
+    name = f"{structure}_{side}"
+    statistic = statistics.get(name)
+    if statistic is None:
+        why = region_reasons.get(name) or region_reasons.get("glucest_map") or "no GluCEST map"
+        raise NumericalError(f"{side}: {why}")
+    least = settings.min_effective_voxels[structure]
+    if statistic.effective_voxels < least:
+        raise NumericalError(
+            f"{side}: {statistic.effective_voxels:.1f} effective voxels, at least {least:g} needed"
+        )
+    if statistic.largest_fraction < settings.min_largest_fraction:
+        raise NumericalError(
+            f"{side}: no voxel holds more than {statistic.largest_fraction:.2f} of the structure, "
+            f"at least {settings.min_largest_fraction:g} needed"
+        )
+    if statistic.valid_fraction < settings.min_valid_fraction:
+        raise NumericalError(
+            f"{side}: {statistic.valid_fraction:.0%} of the region is valid (B0, B1, signal), "
+            f"at least {settings.min_valid_fraction:.0%} needed"
+        )
+    return Estimate(value=statistic.mean, standard_error=statistic.standard_error)
+
+
+def _status(asymmetry: AsymmetryResult) -> Status:
+    """Complete when both published indices exist; otherwise partial, with the reasons."""
+    published = (asymmetry.indices["dai_glu_h_epi"], asymmetry.indices["dai_glu_a_epi"])
+    return Status.PARTIAL if None in published else Status.COMPLETE
+
+
+def _study_reasons(
+    inputs: StudyInputs, asymmetry: AsymmetryResult, reasons: Mapping[str, str]
+) -> tuple[str, ...]:
+    lines = [f"{name}: {why}" for name, why in inputs.missing]
+    if "glucest_map" in reasons:
+        lines.append(f"glucest_map: {reasons['glucest_map']}")
+    lines += [
+        f"{name}: {asymmetry.reasons[name]}"
+        for name in ("dai_glu_h_epi", "dai_glu_a_epi")
+        if asymmetry.indices[name] is None
+    ]
+    return tuple(dict.fromkeys(lines))
+
+
+def _b0_name(settings: AnalysisSettings, source: str) -> str:
+    return str(settings.glucest.b0_method) if source == RAW_SOURCE else "vendor"
+
+
+def _b1_name(settings: AnalysisSettings, source: str) -> str:
+    if source != RAW_SOURCE:
+        return "vendor"
+    method = settings.glucest.b1_method
+    calibration = settings.glucest.b1_calibration
+    if method is B1Method.CALIBRATION and calibration is not None:
+        return f"{method}: {calibration.name} ({calibration.provenance})"
+    return str(method)
+
+
+def _underlay(inputs: StudyInputs, glucest: GluCestMap | None) -> tuple[Real | None, str]:
+    if glucest is None:
+        return None, ""
+    if inputs.anatomy is not None:
+        try:
+            average = slab_average(inputs.anatomy.values, inputs.anatomy.grid, glucest.grid)
+        except GeometryError:
+            pass  # another frame of reference: the CEST images themselves are shown instead
+        else:
+            return average, f"T1, averaged over {glucest.grid.slice_thickness_mm:g} mm"
+    if inputs.saturation is not None:
+        nearest = int(np.argmin(np.abs(inputs.saturation.offsets_ppm + 3.0)))
+        return inputs.saturation.signal[nearest], "S(−3 ppm)"
+    return np.nan_to_num(glucest.percent), "GluCEST map"

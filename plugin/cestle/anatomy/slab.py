@@ -1,0 +1,129 @@
+"""From a fine image to the thick voxels of another grid: averages over each voxel's true box.
+
+Sampling only the centre plane of an 11 mm slab is wrong by up to 84 % in volume; averaging 2 × 2
+points in plane and 11 through the slab keeps the largest error of a voxel's share below 0.03.
+"""
+
+from typing import Final
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from cestle.anatomy.regions import Region
+from cestle.errors import GeometryError
+from cestle.geometry import Grid, grid_difference_mm
+from cestle.physics import Bool, Real
+
+IN_PLANE_POINTS: Final = 2
+STEP_MM: Final = 1.0
+"""Distance of the sample points through the slab, at most."""
+
+
+def slab_average(values: Real, source: Grid, target: Grid, *, mask: Bool | None = None) -> Real:
+    """Average an image over the box of each target voxel.
+
+    Parameters
+    ----------
+    values
+        Image on `source`, its shape.
+    source, target
+        The grids; the box of a target voxel is its in-plane cell times the slice thickness.
+    mask
+        Target voxels to compute, shape of `target`; all when None.
+
+    Returns
+    -------
+        Averages, shape of `target`; zero outside `mask`, and points outside the source count 0.
+
+    Raises
+    ------
+    GeometryError
+        When the grids state different frames of reference.
+    """
+    require_same_frame(source, target, name="the anatomical series")
+    chosen = np.ones(target.shape, dtype=np.bool_) if mask is None else mask
+    index = np.argwhere(chosen).astype(np.float64)
+    through = max(1, round(target.slice_thickness_mm / STEP_MM))
+    slab_share = target.slice_thickness_mm / target.spacing_mm[0]
+    total = np.zeros(len(index))
+    for slice_shift in _midpoints(through) * slab_share:
+        for row_shift in _midpoints(IN_PLANE_POINTS):
+            for column_shift in _midpoints(IN_PLANE_POINTS):
+                shift = np.array([slice_shift, row_shift, column_shift])
+                lps = target.to_lps(index + shift)
+                total += map_coordinates(
+                    values, source.to_index(lps).T, order=1, mode="constant", cval=0.0
+                )
+    average = np.zeros(target.shape)
+    average[chosen] = total / (through * IN_PLANE_POINTS**2)
+    return average
+
+
+def region_on_grid(region: Region, target: Grid) -> Region:
+    """The share of each target voxel that lies in a region.
+
+    Parameters
+    ----------
+    region
+        The region on its own grid.
+    target
+        Grid of the map.
+
+    Returns
+    -------
+        The region on `target`. A region drawn on that very grid is returned unmoved; all shares
+        are 0 when it does not meet the slab.
+
+    Raises
+    ------
+    GeometryError
+        When the frames of reference differ.
+    """
+    require_same_frame(region.grid, target, name=f"the region {region.name}")
+    if region.grid.shape == target.shape and grid_difference_mm(region.grid, target) < 0.05:
+        return region
+    fraction = slab_average(region.fraction, region.grid, target, mask=_reach(region, target))
+    return Region(
+        structure=region.structure,
+        side=region.side,
+        fraction=np.clip(fraction, 0.0, 1.0),
+        grid=target,
+        source=region.source,
+    )
+
+
+def require_same_frame(a: Grid, b: Grid, *, name: str) -> None:
+    """Refuse grids that state different frames of reference.
+
+    Raises
+    ------
+    GeometryError
+        When both state one and they differ, or only one states one.
+    """
+    if a.frame_of_reference_uid != b.frame_of_reference_uid:
+        raise GeometryError(
+            f"{name} has Frame of Reference {a.frame_of_reference_uid or 'none'}, the CEST series "
+            f"{b.frame_of_reference_uid or 'none'}; use series of one examination without "
+            "repositioning."
+        )
+
+
+def _midpoints(count: int) -> Real:
+    """Centres of `count` equal parts of the interval −0.5…0.5."""
+    return (np.arange(count) + 0.5) / count - 0.5
+
+
+def _reach(region: Region, target: Grid) -> Bool:
+    """Target voxels whose box may touch the region's bounding box."""
+    mask = np.zeros(target.shape, dtype=np.bool_)
+    inside = np.argwhere(region.fraction > 0.0)
+    if len(inside) == 0:
+        return mask
+    low, high = inside.min(axis=0) - 1.0, inside.max(axis=0) + 1.0
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    index = target.to_index(region.grid.to_lps(corners))
+    first = np.floor(index.min(axis=0)).astype(int) - 1
+    last = np.ceil(index.max(axis=0)).astype(int) + 2
+    box = tuple(slice(max(start, 0), max(stop, 0)) for start, stop in zip(first, last, strict=True))
+    mask[box] = True
+    return mask
