@@ -1,0 +1,271 @@
+"""The node's configuration file, `node.toml`: every key, its default and its limits.
+
+`deploy/node.example.toml` shows every key with a comment. Unknown keys are errors, text is never
+read as a number, and all faults of a file are reported at once.
+"""
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from cestle.config.templates import validation_lines
+from cestle.errors import ConfigError
+
+_BASE_KEY: Final = "folder"
+_AE_TITLE: Final = re.compile(
+    r"[\x21-\x5b\x5d-\x7e](?:[\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?"
+)
+_DESTINATION_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+
+
+def _ae_title(text: str) -> str:
+    # PS3.5 6.2: AE is at most 16 characters of the default repertoire without backslash and
+    # control characters; leading and trailing spaces do not count, so they only confuse.
+    if not _AE_TITLE.fullmatch(text):
+        raise ValueError(
+            "expected 1 to 16 printable ASCII characters without backslash and without spaces "
+            "at either end"
+        )
+    return text
+
+
+def _destination_name(text: str) -> str:
+    if not _DESTINATION_NAME.fullmatch(text):
+        raise ValueError("expected 1 to 32 letters, digits, '-' or '_'")
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text, strict=True)
+    except ValueError as fault:
+        raise ValueError(
+            f"expected an IP address or a network such as 10.1.2.0/24 ({fault}); host names are "
+            "not used because whoever answers for a name could send"
+        ) from fault
+    return text
+
+
+def _absolute_path(value: Any, info: ValidationInfo) -> Any:
+    """Take a path as relative to the configuration file; leave other types to pydantic."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        raise ValueError("expected a path, found an empty text")
+    base = (info.context or {}).get(_BASE_KEY, Path.cwd())
+    # As text: pydantic makes the Path, in Python and in JSON mode alike.
+    return str((base / Path(value).expanduser()).absolute())
+
+
+def _optional_path(value: Any, info: ValidationInfo) -> Any:
+    return None if value == "" else _absolute_path(value, info)
+
+
+def _no_database_url(text: str) -> str:
+    if text:
+        raise ValueError(
+            "this version keeps its workflows in SQLite inside data_dir; leave it empty"
+        )
+    return text
+
+
+def _no_commitment(value: bool) -> bool:
+    if value:
+        raise ValueError("this version does not ask for storage commitment; set it to false")
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+FolderPath = Annotated[Path, Field(strict=False), BeforeValidator(_absolute_path)]
+OptionalPath = Annotated[Path | None, Field(strict=False), BeforeValidator(_optional_path)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NodeSection(_Section):
+    """Who the node is, where it listens and where it keeps things."""
+
+    ae_title: AeTitle = "CESTLE"
+    redo_ae_title: AeTitle = "CESTLE_REDO"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 11112
+    data_dir: FolderPath = Path("/var/lib/cestle")
+    disk_reserve_gb: Annotated[float, Field(ge=0)] = 5.0
+    maximum_associations: Annotated[int, Field(ge=1, le=200)] = 20
+    network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+    @model_validator(mode="after")
+    def _distinct_titles(self) -> Self:
+        if self.ae_title == self.redo_ae_title:
+            raise ValueError("redo_ae_title equals ae_title; every study would be reprocessed")
+        return self
+
+
+class Peer(_Section):
+    """A system that may send to the node: a calling AE title together with its addresses."""
+
+    ae_title: AeTitle
+    hosts: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], Field(min_length=1, strict=False)
+    ]
+
+
+class Destination(_Section):
+    """A system that the results are sent to."""
+
+    name: Annotated[str, AfterValidator(_destination_name)]
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Port
+    tls: bool = False
+    storage_commitment: Annotated[bool, AfterValidator(_no_commitment)] = False
+    timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+    retry_seconds: Annotated[float, Field(gt=0)] = 5.0
+    longest_retry_minutes: Annotated[float, Field(gt=0)] = 30.0
+    give_up_hours: Annotated[float, Field(gt=0)] = 72.0
+
+
+class StudySection(_Section):
+    """When a study counts as complete."""
+
+    quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
+    partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
+    max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+
+    @model_validator(mode="after")
+    def _patience_grows(self) -> Self:
+        if self.partial_quiet_seconds < self.quiet_seconds:
+            raise ValueError(
+                f"partial_quiet_seconds is {self.partial_quiet_seconds:g}, expected at least "
+                f"quiet_seconds ({self.quiet_seconds:g})"
+            )
+        return self
+
+
+class EngineSection(_Section):
+    """How the work is run."""
+
+    database_url: Annotated[str, AfterValidator(_no_database_url)] = ""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    compute_timeout_minutes: Annotated[float, Field(gt=0)] = 15.0
+    compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
+
+
+class AnalysisSection(_Section):
+    """Methods and limits of the analysis."""
+
+    b0_method: Literal["none", "linear", "pchip", "quadratic", "ln_quadratic"] = "ln_quadratic"
+    b1_method: Literal["none", "divide", "calibration"] = "none"
+    b1_calibration_file: OptionalPath = None
+    max_b0_shift_ppm: Annotated[float, Field(gt=0)] = 0.4
+    min_relative_b1: Annotated[float, Field(gt=0)] = 0.6
+    max_relative_b1: Annotated[float, Field(gt=0)] = 1.4
+    min_signal_snr: Annotated[float, Field(ge=0)] = 5.0
+    min_effective_voxels_hippocampus: Annotated[float, Field(ge=1)] = 10.0
+    min_effective_voxels_amygdala: Annotated[float, Field(ge=1)] = 10.0
+    language: Literal["en", "zh-CN"] = "en"
+    patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_relative_b1 >= self.max_relative_b1:
+            raise ValueError(
+                f"min_relative_b1 is {self.min_relative_b1:g}, expected less than "
+                f"max_relative_b1 ({self.max_relative_b1:g})"
+            )
+        if self.b1_method == "calibration" and self.b1_calibration_file is None:
+            raise ValueError("b1_method is calibration, expected a b1_calibration_file")
+        return self
+
+
+class TemplatesSection(_Section):
+    """Where a site keeps its own templates."""
+
+    overlay_dir: OptionalPath = None
+
+
+class TlsSection(_Section):
+    """Mutual TLS of the listener, and of the destinations that ask for it."""
+
+    enabled: bool = False
+    certificate_file: OptionalPath = None
+    key_file: OptionalPath = None
+    ca_file: OptionalPath = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all three files are named."""
+        return None not in (self.certificate_file, self.key_file, self.ca_file)
+
+
+class LoggingSection(_Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class NodeConfig(_Section):
+    """The whole of `node.toml`."""
+
+    node: NodeSection = NodeSection()
+    peers: Annotated[tuple[Peer, ...], Field(min_length=1, strict=False)]
+    destinations: Annotated[tuple[Destination, ...], Field(min_length=1, strict=False)]
+    study: StudySection = StudySection()
+    engine: EngineSection = EngineSection()
+    analysis: AnalysisSection = AnalysisSection()
+    templates: TemplatesSection = TemplatesSection()
+    tls: TlsSection = TlsSection()
+    logging: LoggingSection = LoggingSection()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"destinations: the name '{name}' is used twice, expected once")
+        wanted = self.tls.enabled or any(destination.tls for destination in self.destinations)
+        if wanted and not self.tls.complete:
+            raise ValueError(
+                "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"
+            )
+        return self
+
+    def destination(self, name: str) -> Destination | None:
+        """The destination called `name`; None when there is none."""
+        return next((one for one in self.destinations if one.name == name), None)
+
+
+def load_node_config(path: Path) -> NodeConfig:
+    """Read `node.toml`; relative paths in it are relative to its folder.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, is not TOML, or does not fit `NodeConfig`; the message
+        lists every fault with file and key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        text = " ".join(str(fault).split())
+        raise ConfigError(f"configuration {path} cannot be read: {text}") from fault
+    try:
+        return NodeConfig.model_validate(content, context={_BASE_KEY: path.absolute().parent})
+    except ValidationError as fault:
+        lines = (f"{path}: {line}" for line in validation_lines(fault))
+        raise ConfigError("; ".join(lines)) from fault
