@@ -1,0 +1,121 @@
+"""Shares of thick voxels against analytic volumes."""
+
+import numpy as np
+import pytest
+
+from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.anatomy.sampling import region_statistic, weighted_quantile
+from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.errors import GeometryError, NumericalError
+from cestle.geometry import Grid
+from cestle.measurement import Side, Structure
+from unit.builders import axial_grid
+
+FINE = axial_grid(shape=(60, 60, 60), spacing=(1.0, 1.0, 1.0))
+SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.3")
+
+
+def ball(radius_mm, centre=(0.0, 0.0, 0.0)):
+    index = np.argwhere(np.ones(FINE.shape, dtype=bool)).astype(float)
+    distance = np.linalg.norm(FINE.to_lps(index) - np.array(centre), axis=1)
+    inside = np.clip(radius_mm - distance + 0.5, 0.0, 1.0).reshape(FINE.shape)
+    return Region(
+        structure=Structure.HIPPOCAMPUS,
+        side=Side.LEFT,
+        fraction=inside,
+        grid=FINE,
+        source=SOURCE,
+    )
+
+
+def oblique(tilt_degrees, thickness_mm=11.0, centre=(0.0, 0.0, 0.0)):
+    """A 32×32 grid of 1.72 mm voxels tilted about the left-right axis."""
+    tilt = np.deg2rad(tilt_degrees)
+    column, row = np.array([1.0, 0.0, 0.0]), np.array([0.0, np.cos(tilt), np.sin(tilt)])
+    affine = np.eye(4)
+    affine[:3, 0] = np.cross(column, row) * thickness_mm
+    affine[:3, 1], affine[:3, 2] = row * 1.72, column * 1.72
+    affine[:3, 3] = np.array(centre) - affine[:3, 1] * 15.5 - affine[:3, 2] * 15.5
+    return Grid(
+        shape=(1, 32, 32),
+        affine=affine,
+        frame_of_reference_uid=FINE.frame_of_reference_uid,
+        slice_thickness_mm=thickness_mm,
+    )
+
+
+@pytest.mark.parametrize("tilt", [0.0, -27.0, 90.0])
+def test_shares_sum_to_the_volume_inside_the_slab(tilt):
+    """Shares times cell volume equal the analytic volume of a ball's slab within 1 %."""
+    target = oblique(tilt)
+    placed = region_on_grid(ball(10.0), target)
+    half, radius = 5.5, 10.0
+    expected = 2.0 * np.pi * (radius**2 * half - half**3 / 3.0)
+    measured = placed.fraction.sum() * 1.72**2 * 11.0
+    assert measured == pytest.approx(expected, rel=0.01)
+
+
+def test_region_outside_the_slab_has_no_share():
+    """A region that the slab does not meet has zero share everywhere and gives no mean."""
+    placed = region_on_grid(ball(8.0, centre=(0.0, 0.0, 20.0)), oblique(0.0))
+    assert placed.fraction.max() == 0.0
+    with pytest.raises(NumericalError, match="does not meet the CEST slice"):
+        region_statistic(
+            placed.fraction, None, np.ones(placed.grid.shape, dtype=bool), placed.fraction
+        )
+
+
+def test_region_on_the_map_grid_is_not_moved():
+    """A region drawn on the CEST slice comes back as the same object."""
+    target = oblique(-27.0)
+    region = region_on_grid(ball(10.0), target)
+    assert region_on_grid(region, target) is region
+
+
+def test_other_frame_of_reference_is_refused():
+    """A region in another frame of reference is refused."""
+    other = axial_grid(frame="1.2.3")
+    with pytest.raises(GeometryError, match="Frame of Reference"):
+        region_on_grid(ball(10.0), other)
+
+
+def test_half_filled_voxels_have_share_one_half():
+    """A plane through the voxel centres leaves a share of one half within 0.03."""
+    index = np.argwhere(np.ones(FINE.shape, dtype=bool)).astype(float)
+    height = FINE.to_lps(index)[:, 2].reshape(FINE.shape)
+    # the fine grid's own voxels are wholly above or below the plane at height 0
+    values = (height > 0.0).astype(float)
+    average = slab_average(values, FINE, oblique(0.0))
+    np.testing.assert_allclose(average[0, 12:20, 12:20], 0.5, atol=0.03)
+
+
+def test_a_linear_image_is_averaged_exactly():
+    """The average of a linear ramp over a box is its value at the centre."""
+    index = np.argwhere(np.ones(FINE.shape, dtype=bool)).astype(float)
+    ramp = (FINE.to_lps(index) @ np.array([1.0, -2.0, 0.5]) + 3.0).reshape(FINE.shape)
+    target = oblique(-27.0)
+    average = slab_average(ramp, FINE, target)
+    centre = target.to_lps(np.argwhere(np.ones(target.shape, dtype=bool)).astype(float))
+    expected = (centre @ np.array([1.0, -2.0, 0.5]) + 3.0).reshape(target.shape)
+    inner = (slice(None), slice(8, 24), slice(8, 24))
+    np.testing.assert_allclose(average[inner], expected[inner], atol=1e-9)
+
+
+def test_weighted_mean_by_hand():
+    """Values 1, 2, 4 with shares 1, 0.5, 0 and one invalid voxel have mean 4/3."""
+    statistic = region_statistic(
+        np.array([1.0, 2.0, 4.0, 100.0]),
+        np.array([0.3, 0.3, 0.3, 0.3]),
+        np.array([True, True, True, False]),
+        np.array([1.0, 0.5, 0.0, 0.5]),
+    )
+    assert statistic.mean == pytest.approx(4.0 / 3.0)
+    assert statistic.effective_voxels == pytest.approx(1.5**2 / 1.25)
+    assert statistic.valid_fraction == pytest.approx(0.75)
+    assert statistic.standard_error == pytest.approx(0.3 * np.sqrt(1.25) / 1.5)
+
+
+def test_equal_weights_give_the_ordinary_median():
+    """With equal weights the weighted median is numpy's."""
+    values = np.random.default_rng(2).normal(size=101)
+    assert weighted_quantile(values, np.ones(101), 0.5) == pytest.approx(np.median(values))

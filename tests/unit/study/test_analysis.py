@@ -1,0 +1,172 @@
+"""The order of the steps: laws of sides, missing inputs, the vendor's map."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cestle.geometry import Grid
+from cestle.measurement import Side
+from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
+from cestle.study.inputs import ScalarImage
+from cestle.study.results import Call, Status
+from unit.builders import axial_grid, fields, four_regions, images_from, study_inputs
+
+GRID = axial_grid()
+REGIONS = four_regions(GRID)
+PROVENANCE = Provenance(software_version="0", templates_version="0", revision=1)
+
+
+def contrast_map(left=0.10, right=0.08):
+    """Contrast of each voxel: left half (positive x) and right half of the patient."""
+    index = np.argwhere(np.ones(GRID.shape, dtype=bool)).astype(float)
+    x = GRID.to_lps(index)[:, 0].reshape(GRID.shape)
+    return np.where(x > 0.0, left, right)
+
+
+def images(left=0.10, right=0.08, noise=0.0, grid=GRID):
+    contrast = contrast_map(left, right)
+
+    def spectrum(offset):
+        return np.where(offset < 0, np.log(0.3), np.log(0.3 * (1.0 - contrast)))
+
+    return images_from(spectrum, grid, noise=noise)
+
+
+def analyse(inputs):
+    return analyse_study(inputs, AnalysisSettings(), PROVENANCE)
+
+
+def test_known_contrast_gives_known_indices():
+    """10 % left and 8 % right give means of 10 and 8 and DAI(epi) of 1/9, call left."""
+    results = analyse(study_inputs(images(), fields(GRID), REGIONS)).results
+    assert results.status is Status.COMPLETE
+    assert results.glucest.rois["hippocampus_left"].mean == pytest.approx(10.0)
+    assert results.glucest.rois["amygdala_right"].mean == pytest.approx(8.0)
+    for name in ("dai_glu_h_epi", "dai_glu_a_epi"):
+        assert results.asymmetry.indices[name].value == pytest.approx(1 / 9)
+    assert results.lateralization.call is Call.LEFT
+
+
+def test_mirrored_patient_flips_every_index_and_the_call():
+    """Swapping the two halves of the patient flips the sign of each index and the call."""
+    one = analyse(study_inputs(images(0.10, 0.08), fields(GRID), REGIONS)).results
+    other = analyse(study_inputs(images(0.08, 0.10), fields(GRID), REGIONS)).results
+    for name in ("dai_glu_h_epi", "dai_glu_a_epi"):
+        assert one.asymmetry.indices[name].value == pytest.approx(
+            -other.asymmetry.indices[name].value
+        )
+    assert (one.lateralization.call, other.lateralization.call) == (Call.LEFT, Call.RIGHT)
+
+
+def test_storing_the_slice_mirrored_changes_nothing():
+    """A slice whose columns run the other way, with its affine, gives the same results."""
+    flipped_affine = GRID.affine.copy()
+    flipped_affine[:3, 3] += GRID.affine[:3, 2] * (GRID.shape[2] - 1)
+    flipped_affine[:3, 2] *= -1.0
+    flipped = Grid(
+        shape=GRID.shape,
+        affine=flipped_affine,
+        frame_of_reference_uid=GRID.frame_of_reference_uid,
+        slice_thickness_mm=GRID.slice_thickness_mm,
+    )
+    plain = images()
+    mirrored = type(plain)(
+        signal=plain.signal[..., ::-1],
+        offsets_ppm=plain.offsets_ppm,
+        grid=flipped,
+        f0_mhz=plain.f0_mhz,
+    )
+    one = analyse(study_inputs(plain, fields(GRID), REGIONS)).results
+    other = analyse(study_inputs(mirrored, fields(flipped), four_regions(flipped))).results
+    assert one.asymmetry.indices == other.asymmetry.indices
+
+
+def test_dai_needs_a_stated_onset_side():
+    """Without an onset side the ipsilateral index is None with the reason, with one it is given."""
+    without = analyse(study_inputs(images(), fields(GRID), REGIONS)).results
+    assert without.asymmetry.indices["dai_glu_h"] is None
+    assert "onset was not stated" in without.asymmetry.reasons["dai_glu_h"]
+    known = study_inputs(images(), fields(GRID), REGIONS, onset_side=Side.RIGHT)
+    assert analyse(known).results.asymmetry.indices["dai_glu_h"].value == pytest.approx(-1 / 9)
+
+
+def test_missing_b0_map_is_partial_with_the_reason():
+    """Without a B0 map nothing is computed, the call is indeterminate and the reason is kept."""
+    missing = (("b0_map", "no series was recognised as B0 map"),)
+    analysis = analyse(study_inputs(images(), None, REGIONS, missing=missing))
+    results = analysis.results
+    assert analysis.glucest is None
+    assert results.status is Status.PARTIAL
+    assert results.lateralization.call is Call.INDETERMINATE
+    assert any("B0 map" in reason for reason in results.reasons)
+
+
+def test_missing_amygdalae_leave_the_hippocampal_call():
+    """Without amygdala regions their index is None with a reason and the call still stands."""
+    results = analyse(study_inputs(images(), fields(GRID), REGIONS[:2])).results
+    assert results.status is Status.PARTIAL
+    assert results.asymmetry.indices["dai_glu_a_epi"] is None
+    assert "no region was sent" in results.asymmetry.reasons["dai_glu_a_epi"]
+    assert results.lateralization.call is Call.LEFT
+
+
+def test_negative_mean_is_indeterminate():
+    """A regional mean that is not positive gives no index and no call."""
+    results = analyse(study_inputs(images(left=-0.02), fields(GRID), REGIONS)).results
+    assert results.lateralization.call is Call.INDETERMINATE
+    assert "a positive value was expected" in results.lateralization.reasons[0]
+
+
+def test_mostly_invalid_region_gives_no_index():
+    """A region of which most voxels are out of the B0 range gives no index."""
+    shift = np.where(contrast_map(1.0, 0.0) > 0.5, 0.5, 0.0)
+    results = analyse(study_inputs(images(), fields(GRID, shift), REGIONS)).results
+    assert results.asymmetry.indices["dai_glu_h_epi"] is None
+    assert results.lateralization.call is Call.INDETERMINATE
+
+
+def test_vendor_map_serves_when_there_are_no_source_images():
+    """With only the scanner's own map the indices come from it, without standard error."""
+    vendor = ScalarImage(values=100.0 * contrast_map(), grid=GRID)
+    results = analyse(study_inputs(None, None, REGIONS, vendor_map=vendor)).results
+    assert results.glucest.source == "vendor_map"
+    assert results.asymmetry.indices["dai_glu_h_epi"].value == pytest.approx(1 / 9)
+    assert results.asymmetry.indices["dai_glu_h_epi"].standard_error is None
+    assert "not known" in results.glucest.reasons["source"]
+
+
+def test_vendor_map_of_unknown_unit_gives_indices_only():
+    """A vendor map without declared unit gives indices but no map and no means."""
+    vendor = ScalarImage(values=1e4 * contrast_map(), grid=GRID, unit_known=False)
+    analysis = analyse(study_inputs(None, None, REGIONS, vendor_map=vendor))
+    assert analysis.glucest is None
+    assert set(analysis.results.glucest.rois.values()) == {None}
+    assert analysis.results.asymmetry.indices["dai_glu_h_epi"].value == pytest.approx(1 / 9)
+
+
+def test_own_map_is_preferred_to_the_vendor_map():
+    """With both, the map is made from the source images."""
+    vendor = ScalarImage(values=100.0 * contrast_map(0.02, 0.2), grid=GRID)
+    results = analyse(study_inputs(images(), fields(GRID), REGIONS, vendor_map=vendor)).results
+    assert results.glucest.source == "raw"
+    assert results.lateralization.call is Call.LEFT
+
+
+def test_json_form_has_the_agreed_keys_and_is_plain_json():
+    """The JSON form survives a strict JSON round trip and holds the agreed blocks."""
+    noisy = study_inputs(images(noise=2.0), fields(GRID), REGIONS)
+    content = json.loads(json.dumps(analyse(noisy).results.to_json(), allow_nan=False))
+    assert content["schema"] == "cestle-results/1"
+    assert set(content) == {
+        "schema", "study_instance_uid", "revision", "software", "status", "reasons", "glucest",
+        "asymmetry", "mrs", "composite", "volumes", "lateralization", "outputs",
+    }  # fmt: skip
+    assert set(content["glucest"]["rois"]) == {
+        "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",
+    }  # fmt: skip
+    dai = content["asymmetry"]["dai_glu_h_epi"]
+    assert dai["ci95"][0] < dai["value"] < dai["ci95"][1]
+    for name, value in content["asymmetry"].items():
+        if name != "reasons":
+            assert value is not None or content["asymmetry"]["reasons"][name]
