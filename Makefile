@@ -1,0 +1,51 @@
+# make demo    the whole loop on this machine, pictures left in demo-out/
+# make test    static checks and all tests; installs what they need
+# make check   static checks only: ruff, mypy --strict, layer contracts
+# make bench   speed and memory, printed with machine and versions
+# make lock    resolve the dependencies anew into requirements.lock
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-out
+
+.PHONY: demo test check bench lock peers clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "found $$($(PYTHON) --version), Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "cannot make a virtual environment: install the package python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/cestle demo --out $(OUT)
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+peers:
+	@bash tests/install_peers.sh
+
+test: check peers
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+bench: $(VENV)/.ready peers
+	$(BIN)/python -m tests.benchmarks
+
+lock: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --group dev \
+		--no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis
