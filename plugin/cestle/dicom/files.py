@@ -1,0 +1,217 @@
+"""From paths to headers: what is DICOM, what is not, and the pixels behind a header.
+
+Messages count files or name UIDs; a file name may be the name of a person, so none is repeated.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import MediaStorageDirectoryStorage
+
+from cestle.errors import HeaderError, InputError
+
+_LARGEST_VOXELS: Final = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredObject:
+    """A DICOM file and its header.
+
+    Parameters
+    ----------
+    path
+        The file.
+    header
+        All elements before the pixels.
+    """
+
+    path: Path
+    header: Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderContent:
+    """What was found: the objects, each SOP Instance UID once, and how many files were not used.
+
+    Parameters
+    ----------
+    objects
+        In the order of their SOP Instance UIDs, so that the order of the files plays no part.
+    not_dicom
+        Number of files that are no DICOM objects.
+    duplicates
+        Number of files that repeat an instance.
+    """
+
+    objects: tuple[StoredObject, ...]
+    not_dicom: int
+    duplicates: int
+
+
+def files_below(folder: Path) -> tuple[Path, ...]:
+    """All files in a folder and its subfolders, sorted.
+
+    Raises
+    ------
+    InputError
+        When the folder does not exist, is no folder or holds no file.
+    """
+    if not folder.is_dir():
+        found = "a file" if folder.is_file() else "nothing"
+        raise InputError(f"{found} was found where a folder of DICOM files was expected.")
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    if not files:
+        raise InputError(
+            "the folder is empty; a folder with the DICOM files of one study was expected."
+        )
+    return files
+
+
+def read_objects(files: Iterable[Path]) -> FolderContent:
+    """Read the headers of all DICOM files among `files`.
+
+    Raises
+    ------
+    InputError
+        When no file is DICOM, or two different objects have the same SOP Instance UID.
+    """
+    found: dict[str, StoredObject] = {}
+    not_dicom = duplicates = total = 0
+    for path in files:
+        total += 1
+        header = read_header(path)
+        if header is None:
+            not_dicom += 1
+            continue
+        uid = str(header.get("SOPInstanceUID", ""))
+        if uid in found:
+            _require_repeat(found[uid], StoredObject(path=path, header=header), uid)
+            duplicates += 1
+            continue
+        found[uid] = StoredObject(path=path, header=header)
+    if not found:
+        raise InputError(
+            f"none of the {total} file(s) is a DICOM object; a folder with the DICOM files of "
+            "one study was expected."
+        )
+    objects = tuple(found[uid] for uid in sorted(found))
+    return FolderContent(objects=objects, not_dicom=not_dicom, duplicates=duplicates)
+
+
+def _require_repeat(first: StoredObject, second: StoredObject, uid: str) -> None:
+    if first.path.read_bytes() == second.path.read_bytes():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        same = _read(first.path, pixels=True) == _read(second.path, pixels=True)
+    if not same:
+        raise InputError(
+            f"two different objects have the same SOP Instance UID {uid}; remove the one that "
+            "is not meant."
+        )
+
+
+def read_header(path: Path) -> Dataset | None:
+    """Header of a DICOM file without its pixels; None when the file is no DICOM object."""
+    try:
+        header = _read(path, pixels=False)
+    except (InvalidDicomError, OSError, ValueError, EOFError, LookupError, NotImplementedError):
+        return None
+    if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
+        return None
+    return None if header.SOPClassUID == MediaStorageDirectoryStorage else header
+
+
+def _read(path: Path, *, pixels: bool) -> Dataset:
+    with warnings.catch_warnings():
+        # Values that break the standard (dates '***', text that is too long) are met on real
+        # scanners; what is needed of them is checked where it is used.
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, stop_before_pixels=not pixels, defer_size=None)
+
+
+def read_whole(path: Path) -> Dataset:
+    """All of an object, pixels included.
+
+    Raises
+    ------
+    HeaderError
+        When the file cannot be read to its end.
+    """
+    try:
+        return _read(path, pixels=True)
+    except (InvalidDicomError, OSError, ValueError, EOFError, LookupError) as fault:
+        raise HeaderError(
+            f"an object cannot be read to its end ({type(fault).__name__}); a complete file was "
+            "expected. Send it again."
+        ) from fault
+
+
+def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
+    """Stored values of all frames, shape (frames, rows, columns).
+
+    Raises
+    ------
+    HeaderError
+        When the pixels are truncated, not single-channel, too large or cannot be decoded.
+    """
+    dataset = read_whole(stored.path)
+    uid = str(dataset.get("SOPInstanceUID", ""))
+    shape = _checked_shape(dataset, uid)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pixels = dataset.pixel_array
+    except (ValueError, RuntimeError, AttributeError, NotImplementedError, OSError) as fault:
+        raise HeaderError(
+            f"the pixels of instance {uid} cannot be decoded ({type(fault).__name__}); send it "
+            "as Explicit VR Little Endian."
+        ) from fault
+    return np.reshape(pixels, shape)
+
+
+def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
+    """Shape after holding it against the bytes, before anything is allocated (PS3.3 C.7.6.3)."""
+    rows, columns, bits = (
+        int(dataset.get(name) or 0) for name in ("Rows", "Columns", "BitsAllocated")
+    )
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if min(rows, columns, frames) < 1 or bits not in {8, 16, 32}:
+        raise HeaderError(
+            f"instance {uid} states {frames} frames of {rows}×{columns} with {bits} bits; an "
+            "image with 8, 16 or 32 bits was expected. Send it again from the scanner."
+        )
+    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+        raise HeaderError(f"instance {uid} is a colour picture; a greyscale image was expected.")
+    if frames * rows * columns > _LARGEST_VOXELS:
+        raise HeaderError(
+            f"instance {uid} states {frames}×{rows}×{columns} voxels; at most "
+            f"{_LARGEST_VOXELS} are read. Check the header."
+        )
+    name = next((one for one in ("PixelData", "FloatPixelData") if one in dataset), None)
+    if name is None:
+        raise HeaderError(f"instance {uid} has no pixels; an image was expected. Send it again.")
+    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
+    if syntax is not None and syntax.is_compressed:
+        return frames, rows, columns
+    expected = frames * rows * columns * bits // 8
+    found = len(dataset[name].value)
+    if found < expected:
+        raise HeaderError(
+            f"the pixels of instance {uid} are truncated: {found} bytes found, {expected} "
+            "expected. Send the instance again."
+        )
+    return frames, rows, columns
+
+
+def header_only(objects: Sequence[StoredObject]) -> tuple[Dataset, ...]:
+    """The headers of `objects`."""
+    return tuple(stored.header for stored in objects)
