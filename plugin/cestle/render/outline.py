@@ -1,0 +1,123 @@
+"""Outlines of regions: a bright line on a dark halo, drawn smoothly."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import contourpy
+import numpy as np
+from PIL import Image, ImageDraw
+
+from cestle.measurement import Structure
+from cestle.physics import Real
+from cestle.render.colors import HALO, Rgb
+
+_OVERSAMPLING: Final = 4
+_LINE_PX: Final = 1.75
+_HALO_PX: Final = 3.5
+_DASH_PX: Final = (6.0, 3.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The part of a displayed plane that a panel shows, and its magnification.
+
+    Parameters
+    ----------
+    first_row, first_column
+        Top left voxel.
+    rows, columns
+        Number of voxels.
+    scale
+        Pixels per voxel along (rows, columns).
+    """
+
+    first_row: int
+    first_column: int
+    rows: int
+    columns: int
+    scale: tuple[float, float]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the panel [pixels]."""
+        return (round(self.columns * self.scale[1]), round(self.rows * self.scale[0]))
+
+    def to_pixels(self, points: Real) -> Real:
+        """Panel pixels (x, y) of voxel coordinates (column, row), both of shape (n, 2)."""
+        shifted = points + 0.5 - np.array([self.first_column, self.first_row])
+        pixels: Real = shifted * np.array([self.scale[1], self.scale[0]])
+        return pixels
+
+
+def outlines(fraction: Real) -> list[Real]:
+    """Lines around the voxels that a region holds for the greater part.
+
+    Parameters
+    ----------
+    fraction
+        Share of each voxel in the region, shape (rows, columns).
+
+    Returns
+    -------
+        Lines of (column, row) voxel coordinates, each of shape (n, 2). The level is one half;
+        for a region that fills no voxel by half, it is half of its greatest share.
+    """
+    peak = float(fraction.max(initial=0.0))
+    if peak <= 0.0:
+        return []
+    padded = np.pad(fraction, 1)
+    lines = contourpy.contour_generator(z=padded).lines(min(0.5, 0.5 * peak))
+    return [np.asarray(line, dtype=np.float64) - 1.0 for line in lines]
+
+
+def draw_outline(
+    picture: Image.Image, fraction: Real, frame: Frame, color: Rgb, structure: Structure
+) -> None:
+    """Draw the outline of one region onto a panel; the amygdala's is dashed.
+
+    Parameters
+    ----------
+    picture
+        The panel, changed in place.
+    fraction
+        Share of each voxel, in display orientation, shape (rows, columns).
+    frame
+        What the panel shows.
+    color
+        Colour of the line.
+    structure
+        What the region is.
+    """
+    lines = [frame.to_pixels(line) for line in outlines(fraction)]
+    shown = lines
+    if structure is Structure.AMYGDALA:
+        shown = [dash for line in lines for dash in _dashes(line)]
+    picture.paste(HALO, mask=_mask(picture.size, lines, _HALO_PX))
+    picture.paste(color, mask=_mask(picture.size, shown, _LINE_PX))
+
+
+def _mask(size: tuple[int, int], lines: list[Real], width_px: float) -> Image.Image:
+    """Coverage of lines of one width, smoothed by oversampling."""
+    mask = Image.new("L", (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING))
+    draw = ImageDraw.Draw(mask)
+    width = round(width_px * _OVERSAMPLING)
+    for line in lines:
+        points = [(float(x), float(y)) for x, y in line * _OVERSAMPLING]
+        draw.line(points, fill=255, width=width, joint="curve")
+    return mask.reduce(_OVERSAMPLING)
+
+
+def _dashes(line: Real) -> list[Real]:
+    """Cut a line into dashes of equal length [pixels]."""
+    steps = np.hypot(*np.diff(line, axis=0).T)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    if along[-1] <= 0.0:
+        return []
+    on, off = _DASH_PX
+    pieces = []
+    for start in np.arange(0.0, along[-1], on + off):
+        at = np.linspace(start, min(start + on, along[-1]), 6)
+        pieces.append(
+            np.column_stack([np.interp(at, along, line[:, 0]), np.interp(at, along, line[:, 1])])
+        )
+    return pieces

@@ -1,0 +1,420 @@
+"""What the pictures show, from the analysis and the texts of one language. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from cestle.measurement import Estimate, Side, Structure
+from cestle.physics import Real
+from cestle.render.colors import ColorScale
+from cestle.render.content import (
+    CallContent,
+    IndexContent,
+    IndexRow,
+    MapContent,
+    PageContent,
+    Reference,
+    RegionRow,
+    ShownRegion,
+    TextBlock,
+)
+from cestle.render.panels import main_slice, slices_to_show
+from cestle.study.analysis import StudyAnalysis
+from cestle.study.results import Call, RegionResult
+
+TEXT_KEYS: Final = frozenset(
+    {
+        *("title", "research_use", "patient_name", "patient_id", "birth_date", "sex"),
+        *("study_date", "revision", "map_caption", "montage_caption", "zoom_caption"),
+        *("anatomy_caption", "bar_caption", "bar_note", "no_map_title", "no_map_reason"),
+        *("column_region", "column_mean", "column_voxels", "column_valid"),
+        *("column_b0", "column_b1"),
+        *("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"),
+        *("label_hippocampus_left", "label_hippocampus_right"),
+        *("label_amygdala_left", "label_amygdala_right"),
+        *(
+            "not_available",
+            "not_available_because",
+            "indices_title",
+            "dai_glu_h_epi",
+            "dai_glu_a_epi",
+            "index_value",
+        ),
+        *("index_value_only", "cutoff_label", "reference_label", "lower_means", "upper_means"),
+        *("call_left", "call_right", "call_indeterminate", "fact_rule", "fact_score"),
+        *("fact_score_only", "fact_no_score", "not_a_diagnosis", "missing_title"),
+        *("methods_title", "method_source_raw", "method_source_vendor_map", "method_fields"),
+        *("method_regions", "method_error", "method_cutoff", "mrs_not_assessed", "footer"),
+        *("more_lines", "map_title", "b0_title", "b1_title"),
+    }
+)
+"""Keys that every file in ``i18n/`` has, no more and no fewer."""
+
+_REGION_ORDER: Final = (
+    (Structure.HIPPOCAMPUS, Side.RIGHT),
+    (Structure.HIPPOCAMPUS, Side.LEFT),
+    (Structure.AMYGDALA, Side.RIGHT),
+    (Structure.AMYGDALA, Side.LEFT),
+)
+_SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
+
+
+class BannerPolicy(StrEnum):
+    """How much of the patient stands in the pixels of the colour page."""
+
+    FULL = "full"
+    ID_ONLY = "id_only"
+    INITIALS = "initials"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientBanner:
+    """The patient and the study, as the header of the sources says; empty where it says nothing.
+
+    Parameters
+    ----------
+    name
+        Name as it can be drawn.
+    patient_id, birth_date, sex
+        As in the header.
+    study_date
+        Date of the study, readable.
+    """
+
+    name: str = ""
+    patient_id: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_date: str = ""
+
+    @property
+    def initials(self) -> str:
+        """First letters of the parts of the name."""
+        parts = self.name.replace("^", " ").split()
+        return "".join(f"{part[0].upper()}." for part in parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presentation:
+    """How the pictures look and speak.
+
+    Parameters
+    ----------
+    texts
+        One text for each of `TEXT_KEYS`.
+    scale, b0_scale, b1_scale
+        Colours of GluCEST [%], B0 shift [ppm] and relative B1.
+    index_half_width
+        Half width of the asymmetry axis.
+    references
+        Published spread by name of the index.
+    banner_policy
+        What the page says of the patient.
+    """
+
+    texts: Mapping[str, str]
+    scale: ColorScale
+    b0_scale: ColorScale
+    b1_scale: ColorScale
+    index_half_width: float
+    references: Mapping[str, Reference]
+    banner_policy: BannerPolicy
+
+
+def signed(value: float, decimals: int) -> str:
+    """A number with sign, written with a true minus."""
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def build_page(
+    analysis: StudyAnalysis, presentation: Presentation, patient: PatientBanner
+) -> PageContent:
+    """Collect what the colour page shows.
+
+    Parameters
+    ----------
+    analysis
+        The study.
+    presentation
+        Texts, colours and policies.
+    patient
+        Who the study is of.
+
+    Returns
+    -------
+        The page, also for a study without a map.
+    """
+    text, results = presentation.texts, analysis.results
+    picture = map_content(analysis, presentation)
+    return PageContent(
+        title=text["title"],
+        patient_lines=banner_lines(patient, presentation, results.revision),
+        warning=text["research_use"],
+        picture=picture,
+        no_picture=TextBlock(title=text["no_map_title"], lines=_no_map_lines(analysis, text)),
+        map_caption=_map_caption(analysis, picture, text),
+        zoom_caption=text["zoom_caption"],
+        anatomy_caption=text["anatomy_caption"].format(underlay=analysis.underlay_name),
+        bar_caption=(text["bar_caption"], text["bar_note"]),
+        columns=tuple(
+            text[f"column_{key}"] for key in ("region", "mean", "voxels", "valid", "b0", "b1")
+        ),
+        rows=tuple(_region_row(analysis, *pair, text) for pair in _REGION_ORDER),
+        indices=_indices(analysis, presentation),
+        call=_call(analysis, text),
+        missing=_missing(analysis, text),
+        methods=_methods(analysis, text),
+        footer=text["footer"].format(
+            version=results.software_version, templates=results.templates_version
+        ),
+        more_text=text["more_lines"],
+    )
+
+
+def banner_lines(
+    patient: PatientBanner, presentation: Presentation, revision: int
+) -> tuple[str, ...]:
+    """The patient as far as the policy allows, then the study.
+
+    Parameters
+    ----------
+    patient
+        Who the study is of.
+    presentation
+        Texts and policy.
+    revision
+        Number of the result set.
+    """
+    text, policy = presentation.texts, presentation.banner_policy
+    number = text["patient_id"].format(value=patient.patient_id)
+    parts: list[str] = []
+    if policy is BannerPolicy.FULL:
+        parts = [
+            text["patient_name"].format(value=patient.name) if patient.name else "",
+            number,
+            text["birth_date"].format(value=patient.birth_date) if patient.birth_date else "",
+            text["sex"].format(value=patient.sex) if patient.sex else "",
+        ]
+    elif policy is BannerPolicy.INITIALS:
+        parts = [patient.initials, number]
+    elif policy is BannerPolicy.ID_ONLY:
+        parts = [number]
+    study = [
+        text["study_date"].format(value=patient.study_date or "–"),
+        text["revision"].format(value=revision),
+    ]
+    return ("  ·  ".join(part for part in parts if part), "  ·  ".join(study))
+
+
+def map_content(analysis: StudyAnalysis, presentation: Presentation) -> MapContent | None:
+    """The GluCEST map with its regions; None without a map."""
+    if analysis.glucest is None or analysis.underlay is None:
+        return None
+    return MapContent(
+        values=analysis.glucest.percent,
+        valid=analysis.glucest.valid,
+        underlay=analysis.underlay,
+        grid=analysis.glucest.grid,
+        regions=_shown_regions(analysis, presentation.texts),
+        scale=presentation.scale,
+    )
+
+
+def field_contents(
+    analysis: StudyAnalysis, presentation: Presentation
+) -> dict[str, tuple[MapContent, str]]:
+    """B0 and B1 maps with their titles, keyed ``b0`` and ``b1``; empty without field maps."""
+    fields, text = analysis.inputs.fields, presentation.texts
+    if fields is None:
+        return {}
+    regions = _shown_regions(analysis, text) if analysis.glucest is not None else ()
+    underlay = analysis.underlay
+    if underlay is None or underlay.shape != fields.grid.shape:
+        underlay = np.zeros(fields.grid.shape)
+
+    def content(values: Real, scale: ColorScale) -> MapContent:
+        return MapContent(
+            values=values,
+            valid=np.isfinite(values),
+            underlay=underlay,
+            grid=fields.grid,
+            regions=regions,
+            scale=scale,
+        )
+
+    pictures = {"b0": (content(fields.b0_shift_ppm, presentation.b0_scale), text["b0_title"])}
+    if fields.relative_b1 is not None:
+        pictures["b1"] = (content(fields.relative_b1, presentation.b1_scale), text["b1_title"])
+    return pictures
+
+
+def _shown_regions(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[ShownRegion, ...]:
+    return tuple(
+        ShownRegion(
+            structure=region.structure,
+            side=region.side,
+            label=text[f"label_{region.name}"],
+            fraction=region.fraction,
+        )
+        for region in analysis.regions
+    )
+
+
+def _map_caption(
+    analysis: StudyAnalysis, picture: MapContent | None, text: Mapping[str, str]
+) -> str:
+    if picture is None:
+        return ""
+    thickness, shown = picture.grid.slice_thickness_mm, slices_to_show(picture)
+    total = picture.grid.shape[0]
+    if len(shown) == 1:
+        return text["map_caption"].format(
+            slice=main_slice(picture) + 1,
+            total=total,
+            thickness=f"{thickness:g}",
+            underlay=analysis.underlay_name,
+        )
+    return text["montage_caption"].format(
+        shown=len(shown), total=total, thickness=f"{thickness:g}", zoom=main_slice(picture) + 1
+    )
+
+
+def _no_map_lines(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[str, ...]:
+    reasons = analysis.results.glucest.reasons
+    own = [reasons[key] for key in ("glucest_map", "source") if key in reasons]
+    other = [f"{name}: {why}" for name, why in analysis.inputs.missing if why not in own]
+    return tuple(own + other) or (text["no_map_reason"],)
+
+
+def _region_row(
+    analysis: StudyAnalysis, structure: Structure, side: Side, text: Mapping[str, str]
+) -> RegionRow:
+    name = f"{structure}_{side}"
+    glucest = analysis.results.glucest
+    result = glucest.rois.get(name)
+    if result is None:
+        why = glucest.reasons.get(name)
+        shown = text["not_available_because"].format(reason=why) if why else text["not_available"]
+        cells: tuple[str, ...] = (shown,)
+    else:
+        cells = _region_cells(result)
+    return RegionRow(side=side, name=text[name], cells=cells)
+
+
+def _region_cells(result: RegionResult) -> tuple[str, ...]:
+    error = "" if result.standard_error is None else f" ± {result.standard_error:.2f}"
+    b0, b1 = result.b0_shift_ppm, result.relative_b1
+    return (
+        f"{result.mean:.2f}{error}".replace("-", "−"),
+        f"{result.voxels:.0f}",
+        f"{100.0 * result.valid_fraction:.0f}",
+        "–" if b0 is None else signed(b0.median, 2),
+        "–" if b1 is None else f"{b1.median:.2f}",
+    )
+
+
+def _indices(analysis: StudyAnalysis, presentation: Presentation) -> IndexContent:
+    text, results = presentation.texts, analysis.results
+    rows = [
+        _index_row(
+            text,
+            name,
+            results.asymmetry.indices.get(name),
+            presentation.references.get(name),
+        )
+        for name in _SHOWN_INDICES
+    ]
+    cutoff = results.lateralization.cutoff
+    return IndexContent(
+        title=text["indices_title"],
+        rows=tuple(rows),
+        cutoff=cutoff,
+        cutoff_text=text["cutoff_label"].format(value=f"{cutoff:g}"),
+        half_width=presentation.index_half_width,
+        lower_text=text["lower_means"],
+        upper_text=text["upper_means"],
+        reference_text=text["reference_label"],
+    )
+
+
+def _index_row(
+    text: Mapping[str, str],
+    name: str,
+    estimate: Estimate | None,
+    reference: Reference | None,
+) -> IndexRow:
+    if estimate is None:
+        shown = text["not_available"]
+    elif estimate.ci95 is None:
+        shown = text["index_value_only"].format(value=signed(estimate.value, 4))
+    else:
+        low, high = (signed(end, 3) for end in estimate.ci95)
+        shown = text["index_value"].format(value=signed(estimate.value, 4), low=low, high=high)
+    return IndexRow(
+        name=text[name],
+        value=None if estimate is None else estimate.value,
+        interval=None if estimate is None else estimate.ci95,
+        text=shown,
+        reference=reference,
+    )
+
+
+def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
+    call = analysis.results.lateralization
+    side = {Call.LEFT: Side.LEFT, Call.RIGHT: Side.RIGHT}.get(call.call)
+    facts = [text["fact_rule"].format(rule=call.rule)]
+    if call.score is None or call.margin is None:
+        facts.append(text["fact_no_score"])
+    else:
+        key = "fact_score_only" if call.probability_left is None else "fact_score"
+        facts.append(
+            text[key].format(
+                score=signed(call.score, 4),
+                margin=signed(call.margin, 4),
+                probability=_probability(call.probability_left),
+            )
+        )
+    return CallContent(
+        headline=text[f"call_{call.call}"],
+        side=side,
+        facts=tuple(facts),
+        reasons=(*call.reasons, text["not_a_diagnosis"]),
+    )
+
+
+def _probability(value: float | None) -> str:
+    if value is None:
+        return ""
+    if 0.01 <= value <= 0.99:
+        return f"= {value:.2f}"
+    return "> 0.99" if value > 0.5 else "< 0.01"
+
+
+def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
+    results = analysis.results
+    lines = [f"• {reason}" for reason in results.reasons]
+    if "source" in results.glucest.reasons:
+        lines.append(f"• {results.glucest.reasons['source']}")
+    lines.append("• " + text["mrs_not_assessed"].format(reason=results.mrs_reason))
+    return TextBlock(title=text["missing_title"], lines=tuple(lines))
+
+
+def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
+    results = analysis.results
+    glucest = results.glucest
+    origins = dict.fromkeys(r.roi_source for r in glucest.rois.values() if r is not None)
+    lines = [
+        text[f"method_source_{glucest.source}"],
+        text["method_fields"].format(b0=glucest.b0_method, b1=glucest.b1_method),
+        text["method_regions"].format(sources="; ".join(origins) or "–"),
+        text["method_error"],
+        text["method_cutoff"].format(
+            cutoff=f"{results.lateralization.cutoff:g}",
+            source=results.lateralization.cutoff_source,
+        ),
+    ]
+    return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
