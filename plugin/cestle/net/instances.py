@@ -1,0 +1,167 @@
+"""Instances as they cross the network: bytes, and the few identifiers that travel with them."""
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import BytesLengthException, InvalidDicomError
+
+from cestle.errors import HeaderError, InputError
+
+_IDENTIFIERS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+_UNREADABLE = (
+    InvalidDicomError,
+    BytesLengthException,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+    OSError,
+    struct.error,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceivedInstance:
+    """One instance as it was sent.
+
+    Parameters
+    ----------
+    content
+        The file to keep: preamble, file meta information, and the data set as it came.
+    sha256
+        Of the data set alone, in hexadecimal, so that equal content is known again whoever
+        sends it.
+    sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid
+        As the data set states them.
+    transfer_syntax_uid
+        Of the data set.
+    calling_ae_title, called_ae_title
+        Of the association that brought it.
+    """
+
+    content: bytes
+    sha256: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    called_ae_title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutgoingInstance:
+    """One file to send.
+
+    Parameters
+    ----------
+    path
+        DICOM file.
+    sop_class_uid, sop_instance_uid, transfer_syntax_uid
+        From its file meta information.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+def read_received(
+    content: bytes,
+    data_set: bytes,
+    *,
+    transfer_syntax_uid: str,
+    calling_ae_title: str,
+    called_ae_title: str,
+) -> ReceivedInstance:
+    """Read the identifiers of a received file; nothing behind the header is decoded.
+
+    Parameters
+    ----------
+    content
+        The file: preamble, file meta information and data set.
+    data_set
+        The data set alone.
+    transfer_syntax_uid, calling_ae_title, called_ae_title
+        Of the association.
+
+    Raises
+    ------
+    InputError
+        When it cannot be parsed or an identifier is missing.
+    """
+    try:
+        header = dcmread(BytesIO(content), specific_tags=_IDENTIFIERS, stop_before_pixels=True)
+        found = {name: str(header.get(name) or "") for name in _IDENTIFIERS}
+    except _UNREADABLE as fault:
+        # The library's own text is left out: it may quote values of the data set.
+        raise InputError(
+            f"the data set cannot be read ({type(fault).__name__}), expected a DICOM data set in "
+            f"transfer syntax {transfer_syntax_uid}"
+        ) from fault
+    missing = [name for name, value in found.items() if not value]
+    if missing:
+        raise InputError(
+            f"the data set lacks {', '.join(missing)}, expected all of {', '.join(_IDENTIFIERS)}"
+        )
+    return ReceivedInstance(
+        content=content,
+        sha256=hashlib.sha256(data_set).hexdigest(),
+        sop_class_uid=found["SOPClassUID"],
+        sop_instance_uid=found["SOPInstanceUID"],
+        study_instance_uid=found["StudyInstanceUID"],
+        series_instance_uid=found["SeriesInstanceUID"],
+        transfer_syntax_uid=transfer_syntax_uid,
+        calling_ae_title=calling_ae_title,
+        called_ae_title=called_ae_title,
+    )
+
+
+def require_announced(
+    received: ReceivedInstance, *, sop_class_uid: str, sop_instance_uid: str
+) -> None:
+    """Check that the data set is the one that the C-STORE command announced.
+
+    Raises
+    ------
+    HeaderError
+        When they differ (status 0xA900, PS3.4 table B.2-1).
+    """
+    found = (received.sop_class_uid, received.sop_instance_uid)
+    if found != (sop_class_uid, sop_instance_uid):
+        raise HeaderError(
+            f"the data set is SOP class {found[0]} instance {found[1]}, the command announced "
+            f"{sop_class_uid} and {sop_instance_uid}"
+        )
+
+
+def describe_file(path: Path) -> OutgoingInstance:
+    """What the file meta information of `path` says.
+
+    Raises
+    ------
+    InputError
+        When `path` is not a DICOM file with file meta information.
+    """
+    try:
+        meta = dcmread(path, specific_tags=[], stop_before_pixels=True).file_meta
+        return OutgoingInstance(
+            path=path,
+            sop_class_uid=str(meta.MediaStorageSOPClassUID),
+            sop_instance_uid=str(meta.MediaStorageSOPInstanceUID),
+            transfer_syntax_uid=str(meta.TransferSyntaxUID),
+        )
+    except _UNREADABLE as fault:
+        raise InputError(
+            f"{path.name} cannot be sent ({type(fault).__name__}), expected a DICOM file with "
+            "file meta information"
+        ) from fault

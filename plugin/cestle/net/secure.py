@@ -1,0 +1,36 @@
+"""TLS contexts: both sides show a certificate, TLS 1.2 or newer (PS3.15 B.12, BCP 195)."""
+
+import ssl
+
+from cestle.config.node import TlsSection
+from cestle.errors import ConfigError
+
+
+def server_context(settings: TlsSection) -> ssl.SSLContext:
+    """Context of the listener: a client without an accepted certificate is refused."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _load(context, settings)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(settings: TlsSection) -> ssl.SSLContext:
+    """Context of the sender: the destination's certificate and host name are verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _load(context, settings)
+    return context
+
+
+def _load(context: ssl.SSLContext, settings: TlsSection) -> None:
+    if settings.certificate_file is None or settings.key_file is None or settings.ca_file is None:
+        raise ConfigError("tls: certificate_file, key_file and ca_file are needed")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+        context.load_verify_locations(settings.ca_file)
+    except (OSError, ssl.SSLError) as fault:
+        text = " ".join(str(fault).split())
+        raise ConfigError(
+            f"tls: {settings.certificate_file}, {settings.key_file} and {settings.ca_file} cannot "
+            f"be loaded ({text}); expected PEM files that belong together"
+        ) from fault

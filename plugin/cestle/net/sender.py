@@ -1,0 +1,273 @@
+"""The Storage SCU: one association for a delivery, contexts from what is sent."""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from pydicom import dcmread
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AddressInformation, AssociationSocket
+
+from cestle.config.node import Destination, NodeConfig
+from cestle.errors import DeliveryError
+from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
+from cestle.net.instances import OutgoingInstance
+from cestle.net.library import prepare_library
+from cestle.net.secure import client_context
+
+Acknowledged = Callable[[OutgoingInstance], None]
+"""Called after the destination acknowledged an instance, before the next one is sent."""
+
+# Accepted with a remark (PS3.4 table B.2-1), or held already under the same UID (PS3.7 C.4.2):
+# our UIDs are derived from study, revision and product, so an instance of the same UID is the
+# same instance, sent before a crash.
+_ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
+_REJECTED_TRANSIENT: Final = 0x02
+_log = structlog.get_logger(__name__)
+
+
+class _Entity(AE):
+    """An application entity whose sockets are set up and closed properly.
+
+    The library leaves Nagle's algorithm on, which delays every small message, and forgets to
+    close a socket that could not connect.
+    """
+
+    def __init__(self, ae_title: str) -> None:
+        super().__init__(ae_title)
+        self._sockets: list[socket.socket] = []
+
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        transport = super()._create_socket(assoc, address, tls_args)
+        if transport.socket is not None:
+            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets.append(transport.socket)
+        return transport
+
+    def close_sockets(self) -> None:
+        """Close what a failed request left open."""
+        for one in self._sockets:
+            one.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Refusal:
+    instance: OutgoingInstance
+    status: int
+
+
+def send_instances(
+    instances: Sequence[OutgoingInstance],
+    destination: Destination,
+    config: NodeConfig,
+    *,
+    acknowledged: Acknowledged,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> None:
+    """Send `instances` in order over one association.
+
+    Parameters
+    ----------
+    instances
+        What to send; nothing is done when it is empty.
+    destination
+        Where to.
+    config
+        The node's own title and TLS files.
+    acknowledged
+        Called for each instance that the destination took.
+    keep_going
+        Asked before each instance; when it says no the association is released and the rest is
+        left for another time.
+
+    Raises
+    ------
+    DeliveryError
+        When an instance was not taken. It is permanent when every instance got an answer and a
+        repeat would get the same one.
+    """
+    if not instances:
+        return
+    association = _associate(destination, config, _contexts(instances))
+    refused: list[_Refusal] = []
+    try:
+        for instance in instances:
+            if not keep_going():
+                return
+            status = _send_one(association, instance, destination)
+            if status in _ACKNOWLEDGED:
+                if status:
+                    _log.warning(
+                        "instance taken with a remark",
+                        destination=destination.name,
+                        sop_instance_uid=instance.sop_instance_uid,
+                        status=f"0x{status:04X}",
+                    )
+                acknowledged(instance)
+            else:
+                refused.append(_Refusal(instance=instance, status=status))
+    finally:
+        _close(association)
+    if refused:
+        first = refused[0]
+        raise DeliveryError(
+            f"destination '{destination.name}' refused {len(refused)} of {len(instances)} "
+            f"instances, the first ({first.instance.sop_instance_uid}) with status "
+            f"0x{first.status:04X}; see why it refuses, then run cestle retry",
+            permanent=True,
+        )
+
+
+def echo(destination: Destination, config: NodeConfig) -> float:
+    """C-ECHO to `destination`; the time from connecting to the answer [s].
+
+    Raises
+    ------
+    DeliveryError
+        When it does not answer with Success.
+    """
+    begin = time.monotonic()
+    association = _associate(destination, config, [build_context(VERIFICATION, list(UNCOMPRESSED))])
+    try:
+        answer = association.send_c_echo()
+        status = answer.get("Status")
+    except (RuntimeError, ValueError) as fault:
+        raise _lost(destination) from fault
+    finally:
+        _close(association)
+    if status != 0x0000:
+        found = "nothing" if status is None else f"status 0x{status:04X}"
+        raise DeliveryError(
+            f"destination '{destination.name}' answered {found} to C-ECHO, expected 0x0000",
+            permanent=False,
+        )
+    return time.monotonic() - begin
+
+
+def _contexts(instances: Sequence[OutgoingInstance]) -> list[PresentationContext]:
+    """One context for each SOP class and syntax, with Implicit VR as the way out."""
+    pairs = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
+    pairs |= dict.fromkeys((uid, IMPLICIT_LITTLE) for uid, syntax in pairs if _plain(syntax))
+    return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+
+
+def _plain(syntax: str) -> bool:
+    return syntax == EXPLICIT_LITTLE
+
+
+def _associate(
+    destination: Destination, config: NodeConfig, contexts: list[PresentationContext]
+) -> Association:
+    prepare_library()
+    entity = _Entity(ae_title=config.node.ae_title)
+    entity.connection_timeout = destination.timeout_seconds
+    entity.acse_timeout = destination.timeout_seconds
+    entity.dimse_timeout = destination.timeout_seconds
+    entity.network_timeout = destination.timeout_seconds
+    try:
+        association = entity.associate(
+            destination.host,
+            destination.port,
+            contexts=contexts,
+            ae_title=destination.ae_title,
+            tls_args=(client_context(config.tls), destination.host) if destination.tls else None,
+        )
+    except OSError as fault:  # the host name cannot be resolved
+        raise _unreachable(destination) from fault
+    if association.is_established:
+        return association
+    entity.close_sockets()
+    if association.is_rejected:
+        raise _rejected(association, destination)
+    if association.acceptor.primitive is not None:
+        # The library aborts by itself when no proposed context was accepted.
+        raise DeliveryError(
+            f"destination '{destination.name}' accepts none of the proposed SOP classes; "
+            "configure it for what the node sends (see the conformance statement)",
+            permanent=True,
+        )
+    raise _unreachable(destination)
+
+
+def _send_one(
+    association: Association, instance: OutgoingInstance, destination: Destination
+) -> int:
+    """Status of one C-STORE; raises when the association is lost or must be ended."""
+    accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
+    pair = (UID(instance.sop_class_uid), UID(instance.transfer_syntax_uid))
+    implicit = (pair[0], UID(IMPLICIT_LITTLE))
+    if pair not in accepted and not (_plain(pair[1]) and implicit in accepted):
+        return 0x0122  # SOP class not supported (PS3.7 C.5.6)
+    try:
+        file = instance.path
+        answer = association.send_c_store(file if pair in accepted else dcmread(file))
+    except (RuntimeError, ValueError) as fault:
+        raise _lost(destination) from fault
+    except OSError as fault:
+        raise DeliveryError(
+            f"{instance.path.name} cannot be read ({fault.strerror}); reprocess the study",
+            permanent=True,
+        ) from fault
+    status = answer.get("Status")
+    if status is None:
+        raise _lost(destination)
+    if 0xA700 <= status <= 0xA7FF:
+        raise DeliveryError(
+            f"destination '{destination.name}' is out of resources (status 0x{status:04X}); "
+            "the delivery is repeated",
+            permanent=False,
+        )
+    return int(status)
+
+
+def _close(association: Association) -> None:
+    if association.is_established:
+        association.release()
+    if not association.is_released:
+        association.abort()
+
+
+def _rejected(association: Association, destination: Destination) -> DeliveryError:
+    answer = association.acceptor.primitive
+    if answer is None:
+        return _lost(destination)
+    result, source, reason = answer.result, answer.result_source, answer.diagnostic
+    transient = result == _REJECTED_TRANSIENT
+    advice = (
+        "the delivery is repeated"
+        if transient
+        else "check the AE titles on both sides, then run cestle retry"
+    )
+    return DeliveryError(
+        f"destination '{destination.name}' rejected the association (result {result}, source "
+        f"{source}, reason {reason}: {answer.reason_str}); {advice}",
+        permanent=not transient,
+    )
+
+
+def _unreachable(destination: Destination) -> DeliveryError:
+    return DeliveryError(
+        f"destination '{destination.name}' does not answer at {destination.host}:"
+        f"{destination.port}; the delivery is repeated",
+        permanent=False,
+    )
+
+
+def _lost(destination: Destination) -> DeliveryError:
+    return DeliveryError(
+        f"destination '{destination.name}' ended the association or answered too late; the "
+        "delivery is repeated",
+        permanent=False,
+    )
