@@ -27,9 +27,9 @@ class B0Method(StrEnum):
     PCHIP = "pchip"
     """Monotone piecewise cubic (Fritsch and Carlson 1980, doi:10.1137/0717021)."""
     QUADRATIC = "quadratic"
-    """The parabola through three offsets, as the GluCEST programs of Penn use."""
+    """The parabola through three offsets, as the GluCEST programs of Penn use; the default."""
     LN_QUADRATIC = "ln_quadratic"
-    """The parabola through the logarithms: least bias in the model, so the default."""
+    """The parabola through the logarithms of three offsets."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -38,7 +38,7 @@ class GluCestSettings:
         Voxels whose S(−3 ppm) is below this many noise standard deviations are masked.
     """
 
-    b0_method: B0Method = B0Method.LN_QUADRATIC
+    b0_method: B0Method = B0Method.QUADRATIC
     b1_method: B1Method = B1Method.NONE
     b1_calibration: B1Calibration | None = None
     protocol: CestProtocol = field(default=JUPITER_5T_GLUCEST)

@@ -1,0 +1,189 @@
+"""From the files of one study to its results on disk; the node and `cestle process` share it."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import cestle
+from cestle.cest.b0 import B0Method
+from cestle.cest.b1 import B1Method
+from cestle.cest.glucest import GluCestSettings
+from cestle.config.calibration import load_calibration
+from cestle.config.classification import load_rules
+from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.reporting import load_template_set
+from cestle.config.templates import TemplateFolder
+from cestle.dicom.identity import OutputIdentity
+from cestle.dicom.outputs import build_outputs, write_outputs
+from cestle.dicom.study_reader import read_study
+from cestle.errors import InputError
+from cestle.measurement import Side, Structure
+from cestle.render.pictures import render_pictures
+from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
+from cestle.study.presentation import page_content
+from cestle.study.results import Status, StudyResults
+
+Progress = Callable[[str], None]
+"""Called with a few words at the start of each step."""
+
+EXIT_CODES: Final = {Status.COMPLETE: 0, Status.PARTIAL: 3, Status.FAILED: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRequest:
+    """One revision of one study to compute.
+
+    Parameters
+    ----------
+    files
+        The study's DICOM files.
+    out_dir
+        Gets `results.json`, `dicom/*.dcm` and `pictures/*.png`.
+    created
+        Time that the objects state, frozen with the inputs so that a repeat gives equal bytes.
+    analysis, templates
+        Sections of the configuration.
+    roi_files
+        Label maps outside DICOM.
+    onset_side
+        Known side of seizure onset.
+    revision
+        1, or more when input or options changed.
+    origin
+        "node" or "process"; keeps their UIDs apart.
+    predecessor
+        Report of the revision before.
+    """
+
+    files: tuple[Path, ...]
+    out_dir: Path
+    created: datetime
+    analysis: AnalysisSection
+    templates: TemplatesSection
+    roi_files: tuple[Path, ...] = ()
+    onset_side: Side | None = None
+    revision: int = 1
+    origin: str = "process"
+    predecessor: Path | None = None
+
+
+def analysis_settings(section: AnalysisSection) -> AnalysisSettings:
+    """The analysis that a configuration asks for.
+
+    Raises
+    ------
+    ConfigError
+        When the calibration file cannot be used.
+    """
+    calibration_file = section.b1_calibration_file
+    return AnalysisSettings(
+        glucest=GluCestSettings(
+            b0_method=B0Method(section.b0_method),
+            b1_method=B1Method(section.b1_method),
+            b1_calibration=None if calibration_file is None else load_calibration(calibration_file),
+            max_b0_shift_ppm=section.max_b0_shift_ppm,
+            relative_b1_range=(section.min_relative_b1, section.max_relative_b1),
+            min_signal_snr=section.min_signal_snr,
+        ),
+        min_effective_voxels={
+            Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
+            Structure.AMYGDALA: section.min_effective_voxels_amygdala,
+        },
+    )
+
+
+def process(request: ProcessRequest, progress: Progress) -> StudyResults:
+    """Compute one study and write everything it gives.
+
+    Parameters
+    ----------
+    request
+        What to compute.
+    progress
+        Told of each step.
+
+    Returns
+    -------
+        The results as written, with the list of objects. `results.json` is written last, by
+        rename: where it exists, everything else does.
+
+    Raises
+    ------
+    CestleError
+        When configuration or input cannot be used at all.
+    """
+    _prepare(request)
+    folder = TemplateFolder.default(request.templates.overlay_dir)
+    templates = load_template_set(folder)
+    rules = load_rules(folder)
+    settings = analysis_settings(request.analysis)
+    progress("reading and recognising the images")
+    study = read_study(
+        request.files, rules, roi_files=request.roi_files, onset_side=request.onset_side
+    )
+    progress("computing the GluCEST map and the indices")
+    provenance = Provenance(
+        software_version=cestle.__version__,
+        templates_version=templates.label,
+        revision=request.revision,
+    )
+    analysis = analyse_study(study.inputs, settings, provenance)
+    progress("making the pictures and the DICOM objects")
+    content = page_content(analysis, templates, request.analysis.language)
+    identity = OutputIdentity(
+        origin=request.origin,
+        revision=request.revision,
+        created=request.created,
+        predecessor=request.predecessor,
+    )
+    objects = build_outputs(analysis, study.sources, templates, identity)
+    records = write_outputs(objects, request.out_dir / "dicom")
+    _write_pictures(render_pictures(content), request.out_dir / "pictures")
+    results = replace(analysis.results, outputs=records)
+    _write_results(results, request.out_dir / "results.json")
+    return results
+
+
+def dicom_files(folder: Path) -> tuple[Path, ...]:
+    """All regular files below a folder, sorted; what they are is for the reader to say."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def _prepare(request: ProcessRequest) -> None:
+    """Make the output folders and remove what an earlier run wrote, by its names and no others.
+
+    Raises
+    ------
+    InputError
+        When the study itself lies where the outputs go.
+    """
+    out_dir = request.out_dir.resolve()
+    if any(file.resolve().is_relative_to(out_dir) for file in request.files):
+        raise InputError(
+            f"the study lies inside the output folder {request.out_dir}; choose an --out folder "
+            "outside the study, so that results never mix with what was received."
+        )
+    (out_dir / "results.json").unlink(missing_ok=True)
+    for folder, pattern in (("dicom", "[0-9][0-9]_*.dcm"), ("pictures", "*.png")):
+        (out_dir / folder).mkdir(parents=True, exist_ok=True)
+        for stale in (out_dir / folder).glob(pattern):
+            stale.unlink()
+
+
+def _write_pictures(pictures: Sequence[tuple[str, bytes]], folder: Path) -> None:
+    for name, content in pictures:
+        (folder / name).write_bytes(content)
+
+
+def _write_results(results: StudyResults, path: Path) -> None:
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8") as file:
+        json.dump(results.to_json(), file, indent=1, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
