@@ -192,7 +192,7 @@ class SimulatedStudy:
     truth: dict[str, Any]
 
 
-def simulate_study(settings: SimulationSettings) -> SimulatedStudy:
+def simulate(settings: SimulationSettings) -> SimulatedStudy:
     """Make a synthetic study.
 
     Parameters
