@@ -40,7 +40,7 @@ test: check peers
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 bench: $(VENV)/.ready peers
-	$(BIN)/python -m tests.benchmarks
+	cd tests && ../$(BIN)/python -m benchmarks $(ONLY)
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -1,0 +1,1 @@
+"""Speed, memory and accuracy, printed with machine and versions; nothing here is asserted."""

@@ -1,0 +1,20 @@
+"""Run all benchmarks, or those named: `make bench`, `make bench ONLY=map_speed`."""
+
+import importlib
+import sys
+
+from benchmarks.machine import describe
+
+BENCHMARKS = ("map_speed", "start_up", "accuracy", "receiving", "loop")
+
+
+def main(names):
+    """Print each benchmark as it ends."""
+    print("\n".join(describe()), flush=True)
+    for name in names or BENCHMARKS:
+        print(f"\n{name}", flush=True)
+        for line in importlib.import_module(f"benchmarks.{name}").lines():
+            print(f"  {line}", flush=True)
+
+
+main(sys.argv[1:])
