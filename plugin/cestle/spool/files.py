@@ -1,0 +1,160 @@
+"""Files of received instances, written so that a crash leaves a whole file or none.
+
+Nothing of a data set becomes part of a path except a UID that was checked, and the SHA-256 of
+the content.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cestle.errors import HeaderError, SpoolError
+
+_UID: Final = re.compile(r"[0-9]{1,64}(?:\.[0-9]{1,64}){0,63}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def require_uid(text: str) -> str:
+    """`text`, when it can be a UID (PS3.5 9.1), so that it is safe as part of a path.
+
+    Raises
+    ------
+    HeaderError
+        When it is longer than 64 characters or has others than digits and single dots.
+    """
+    if len(text) > 64 or not _UID.fullmatch(text):
+        raise HeaderError(
+            f"a UID of {len(text)} characters is malformed, expected at most 64 digits and dots; "
+            "correct the sender"
+        )
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpoolFiles:
+    """The folder of received instances.
+
+    Parameters
+    ----------
+    root
+        Folder with `instances/`, `tmp/` and `quarantine/`, all on one file system.
+    reserve_bytes
+        Free space below which nothing is accepted.
+    """
+
+    root: Path
+    reserve_bytes: int
+
+    @property
+    def instances(self) -> Path:
+        """Folder of the instances, one folder for each study."""
+        return self.root / "instances"
+
+    def prepare(self) -> int:
+        """Make the folders and remove unfinished files; how many those were.
+
+        An unfinished file was never acknowledged, so its sender sends it again.
+        """
+        for folder in (self._tmp, self.instances, self._quarantine):
+            folder.mkdir(parents=True, exist_ok=True)
+        parts = list(self._tmp.iterdir())
+        for part in parts:
+            part.unlink()
+        return len(parts)
+
+    def path(self, study_instance_uid: str, sha256: str) -> Path:
+        """Where the content `sha256` of a study belongs.
+
+        Raises
+        ------
+        HeaderError
+            When `study_instance_uid` is malformed.
+        SpoolError
+            When `sha256` is none.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise SpoolError(f"'{sha256[:80]}' is no SHA-256; report this fault")
+        return self.instances / require_uid(study_instance_uid) / f"{sha256}.dcm"
+
+    def keep(self, content: bytes, *, study_instance_uid: str, sha256: str) -> Path:
+        """Put `content` on the disk; when this returns it survives a crash.
+
+        Raises
+        ------
+        HeaderError
+            When the UID is malformed.
+        SpoolError
+            When there is too little space, or writing failed.
+        """
+        target = self.path(study_instance_uid, sha256)
+        self._write(content, target)
+        return target
+
+    def quarantine(self, content: bytes) -> Path:
+        """Keep bytes that cannot be parsed, under a name of our own.
+
+        Raises
+        ------
+        SpoolError
+            When there is too little space, or writing failed.
+        """
+        target = self._quarantine / f"{secrets.token_hex(16)}.bin"
+        self._write(content, target)
+        return target
+
+    def require_space(self, wanted_bytes: int = 0) -> None:
+        """Check that `wanted_bytes` more leave the reserve untouched.
+
+        Raises
+        ------
+        SpoolError
+            When they would not.
+        """
+        free = shutil.disk_usage(self.root).free
+        if free - wanted_bytes < self.reserve_bytes:
+            raise SpoolError(
+                f"{free / 1e9:.2f} GB are free, expected {self.reserve_bytes / 1e9:.2f} GB "
+                f"(disk_reserve_gb) and {wanted_bytes / 1e9:.2f} GB; free space on the node"
+            )
+
+    @property
+    def _tmp(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def _quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    def _write(self, content: bytes, target: Path) -> None:
+        part = self._tmp / f"{secrets.token_hex(16)}.part"
+        try:
+            self.require_space(len(content))
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if not target.parent.is_dir():
+                target.parent.mkdir(exist_ok=True)
+                sync_folder(target.parent.parent)
+            part.replace(target)
+            sync_folder(target.parent)
+        except OSError as fault:
+            raise SpoolError(
+                f"an instance of {len(content)} bytes cannot be written ({fault.strerror}); see "
+                "the disk of the node"
+            ) from fault
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of `folder` survive a power failure."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

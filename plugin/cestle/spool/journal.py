@@ -1,0 +1,801 @@
+"""The journal: what arrived, what was made of it, and where it was delivered.
+
+It is the record that everything else follows: a process that was killed reads here what is left
+to do. SQLite in WAL mode with ``synchronous=FULL``, so that a commit survives a power failure.
+Times are seconds since the epoch, UTC.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final
+
+from cestle.errors import SpoolError
+from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE instances (
+    sop_instance_uid TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    study_instance_uid TEXT NOT NULL,
+    series_instance_uid TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL,
+    transfer_syntax_uid TEXT NOT NULL,
+    calling_ae_title TEXT NOT NULL,
+    called_ae_title TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    received REAL NOT NULL,
+    PRIMARY KEY (sop_instance_uid, sha256)
+) STRICT;
+CREATE INDEX instances_of_study ON instances (study_instance_uid, received);
+CREATE TABLE studies (
+    study_instance_uid TEXT PRIMARY KEY,
+    first_arrival REAL NOT NULL,
+    last_arrival REAL NOT NULL,
+    collecting INTEGER NOT NULL,
+    note TEXT NOT NULL DEFAULT '',
+    wanted TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE revisions (
+    study_instance_uid TEXT NOT NULL REFERENCES studies,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    predecessor INTEGER,
+    created REAL NOT NULL,
+    changed REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (study_instance_uid, number)
+) STRICT;
+CREATE TABLE revision_inputs (
+    study_instance_uid TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (study_instance_uid, number, sop_instance_uid)
+) STRICT;
+CREATE TABLE deliveries (
+    study_instance_uid TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '',
+    attempts INTEGER NOT NULL DEFAULT 0,
+    run INTEGER NOT NULL DEFAULT 1,
+    changed REAL NOT NULL,
+    PRIMARY KEY (study_instance_uid, number, destination)
+) STRICT;
+CREATE TABLE delivery_items (
+    study_instance_uid TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    sop_instance_uid TEXT NOT NULL,
+    path TEXT NOT NULL,
+    acknowledged REAL,
+    PRIMARY KEY (study_instance_uid, number, destination, position)
+) STRICT;
+CREATE TABLE retries (id INTEGER PRIMARY KEY, study_instance_uid TEXT NOT NULL) STRICT;
+"""
+
+
+class Arrival(Enum):
+    """What the journal knew of an instance when it arrived."""
+
+    NEW = auto()
+    REPEATED = auto()
+    CONFLICTING = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredInstance:
+    """One received instance.
+
+    Parameters
+    ----------
+    sop_instance_uid, study_instance_uid, series_instance_uid, sop_class_uid
+        As the data set states them.
+    transfer_syntax_uid
+        Of the file.
+    sha256
+        Of the data set, in hexadecimal.
+    calling_ae_title, called_ae_title
+        Of the association that brought it first.
+    path
+        Relative to the spool's instance folder.
+    size
+        Of the file [bytes].
+    received
+        When it arrived first [s since the epoch].
+    """
+
+    sop_instance_uid: str
+    sha256: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    called_ae_title: str
+    path: str
+    size: int
+    received: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """One study.
+
+    Parameters
+    ----------
+    study_instance_uid
+        The study.
+    first_arrival, last_arrival
+        Of the current collection of instances [s since the epoch].
+    collecting
+        Whether instances have arrived, or processing was asked for, that no revision covers.
+    note
+        What is being waited for, in words.
+    wanted
+        Why a new revision was asked for even with the same instances; empty when none was.
+    """
+
+    study_instance_uid: str
+    first_arrival: float
+    last_arrival: float
+    collecting: bool
+    note: str
+    wanted: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisionRecord:
+    """One revision of one study.
+
+    Parameters
+    ----------
+    study_instance_uid, number
+        Which one; numbers count from 1.
+    state
+        Where it is.
+    cause
+        Why it was made.
+    reason
+        Why it is in `state`; empty when that needs no words.
+    predecessor
+        The revision that it replaces; None for the first that gave a result.
+    created
+        When its inputs were fixed [s since the epoch].
+    changed
+        When `state` changed last.
+    attempts
+        Computations begun.
+    run
+        Counts the times that it was handed to the engine.
+    """
+
+    study_instance_uid: str
+    number: int
+    state: RevisionState
+    cause: str
+    reason: str
+    predecessor: int | None
+    created: float
+    changed: float
+    attempts: int
+    run: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRecord:
+    """The delivery of one revision to one destination.
+
+    Parameters
+    ----------
+    study_instance_uid, number, destination
+        Which one.
+    state
+        Where it is.
+    reason
+        What went wrong last; empty when nothing did.
+    attempts
+        Associations tried.
+    run
+        Counts the times that it was handed to the engine.
+    changed
+        When any of this changed last [s since the epoch].
+    sent, planned
+        Instances acknowledged, and in all.
+    """
+
+    study_instance_uid: str
+    number: int
+    destination: str
+    state: DeliveryState
+    reason: str
+    attempts: int
+    run: int
+    changed: float
+    sent: int
+    planned: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryItem:
+    """One object of a delivery: its UID, and its file relative to the revision's folder."""
+
+    sop_instance_uid: str
+    path: str
+
+
+class Journal:
+    """The journal file; safe to use from several threads and several processes.
+
+    Parameters
+    ----------
+    path
+        SQLite file; made when absent. It must be on a local disk.
+
+    Raises
+    ------
+    SpoolError
+        When it cannot be opened or was written by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=30.0
+            )
+            self._connection.row_factory = sqlite3.Row
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                self._connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.Error as fault:
+            raise SpoolError(f"journal {path} cannot be opened: {fault}") from fault
+        self._migrate(path)
+
+    def _migrate(self, path: Path) -> None:
+        with self._transaction() as run:
+            found = run("PRAGMA user_version")[0][0]
+            if found > _VERSION:
+                raise SpoolError(
+                    f"journal {path} has version {found}, this cestle knows {_VERSION}; install "
+                    "the newer version again"
+                )
+            if found == 0:
+                for statement in _SCHEMA.split(";"):
+                    run(statement)
+                run(f"PRAGMA user_version = {_VERSION}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator["_Run"]:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield _Run(self._connection)
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as fault:
+                self._roll_back()
+                raise SpoolError(f"the journal cannot be used: {fault}") from fault
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                return _Run(self._connection)(statement, *values)
+            except sqlite3.Error as fault:
+                raise SpoolError(f"the journal cannot be read: {fault}") from fault
+
+    # What arrives
+
+    def knows(self, sop_instance_uid: str, sha256: str) -> bool:
+        """Whether this very content is recorded."""
+        return bool(
+            self._read(
+                "SELECT 1 FROM instances WHERE sop_instance_uid = ? AND sha256 = ?",
+                sop_instance_uid,
+                sha256,
+            )
+        )
+
+    def record_arrival(self, instance: StoredInstance, *, wanted: str = "") -> Arrival:
+        """Record an instance whose file is safe; a committed answer, or an error.
+
+        Content that is known already changes nothing, except that it prolongs a collection
+        under way. Anything new opens one.
+
+        Parameters
+        ----------
+        instance
+            What arrived.
+        wanted
+            When not empty: process the study again whether or not anything is new, and why.
+
+        Raises
+        ------
+        SpoolError
+            When it could not be committed.
+        """
+        study, now = instance.study_instance_uid, instance.received
+        with self._transaction() as run:
+            known = [
+                row["sha256"]
+                for row in run(
+                    "SELECT sha256 FROM instances WHERE sop_instance_uid = ?",
+                    instance.sop_instance_uid,
+                )
+            ]
+            arrival = Arrival.CONFLICTING if known else Arrival.NEW
+            if instance.sha256 in known:
+                arrival = Arrival.REPEATED
+            else:
+                columns = list(StoredInstance.__dataclass_fields__)
+                run(
+                    f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
+                    f"VALUES ({', '.join('?' * len(columns))})",
+                    *(getattr(instance, name) for name in columns),
+                )
+            if arrival is not Arrival.REPEATED or wanted:
+                _open_collection(run, study, now, wanted)
+            else:
+                run(
+                    "UPDATE studies SET last_arrival = ? "
+                    "WHERE study_instance_uid = ? AND collecting = 1",
+                    now,
+                    study,
+                )
+        return arrival
+
+    def ask_for_revision(self, study_instance_uid: str, *, why: str, now: float) -> bool:
+        """Ask for a new revision with what there is; False when the study is unknown."""
+        with self._transaction() as run:
+            if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
+                return False
+            _open_collection(run, study_instance_uid, now, why)
+        return True
+
+    def instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
+        """Everything received of a study, in order of arrival."""
+        rows = self._read(
+            "SELECT * FROM instances WHERE study_instance_uid = ? ORDER BY received, rowid",
+            study_instance_uid,
+        )
+        return tuple(StoredInstance(**dict(row)) for row in rows)
+
+    def all_paths(self) -> frozenset[str]:
+        """Paths of all instances, relative to the spool's instance folder."""
+        return frozenset(row["path"] for row in self._read("SELECT path FROM instances"))
+
+    def forget(self, path: str) -> None:
+        """Remove the row of an instance whose file is gone, so that it can be sent again."""
+        with self._transaction() as run:
+            run("DELETE FROM instances WHERE path = ?", path)
+
+    # Studies
+
+    def study(self, study_instance_uid: str) -> StudyRecord | None:
+        """One study; None when nothing of it was received."""
+        found = self._studies("WHERE study_instance_uid = ?", study_instance_uid)
+        return found[0] if found else None
+
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """All studies, the last touched first."""
+        return self._studies("ORDER BY last_arrival DESC")
+
+    def collecting(self) -> tuple[StudyRecord, ...]:
+        """Studies that no revision covers yet, the longest waiting first."""
+        return self._studies("WHERE collecting = 1 ORDER BY first_arrival")
+
+    def _studies(self, condition: str, *values: Any) -> tuple[StudyRecord, ...]:
+        rows = self._read(f"SELECT * FROM studies {condition}", *values)  # noqa: S608 - our text
+        return tuple(
+            StudyRecord(**(dict(row) | {"collecting": bool(row["collecting"])})) for row in rows
+        )
+
+    def set_note(self, study_instance_uid: str, note: str) -> None:
+        """Say what a study waits for."""
+        with self._transaction() as run:
+            run(
+                "UPDATE studies SET note = ? WHERE study_instance_uid = ?",
+                note,
+                study_instance_uid,
+            )
+
+    def close_collection(self, study: StudyRecord, *, note: str) -> bool:
+        """End a collection without a revision; False when something arrived meanwhile."""
+        with self._transaction() as run:
+            return _end_collection(run, study, note)
+
+    # Revisions
+
+    def open_revision(
+        self,
+        study: StudyRecord,
+        *,
+        inputs: Sequence[StoredInstance],
+        used: frozenset[str],
+        cause: str,
+        now: float,
+    ) -> RevisionRecord | None:
+        """Fix the inputs of the next revision and end the collection, in one commit.
+
+        Parameters
+        ----------
+        study
+            As it was when it was judged complete.
+        inputs
+            One stored instance for each SOP Instance UID.
+        used
+            SOP Instance UIDs of those inputs that results depend on.
+        cause
+            Why the revision is made, in words.
+        now
+            The time [s since the epoch].
+
+        Returns
+        -------
+            The revision, or None when something arrived meanwhile, so that the study has to be
+            judged again.
+        """
+        uid = study.study_instance_uid
+        with self._transaction() as run:
+            if not _end_collection(run, study, ""):
+                return None
+            number = (
+                1
+                + run(
+                    "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE study_instance_uid = ?",
+                    uid,
+                )[0][0]
+            )
+            predecessor = run(
+                "SELECT MAX(number) FROM revisions WHERE study_instance_uid = ? "
+                "AND state IN ('delivering', 'done', 'undelivered')",
+                uid,
+            )[0][0]
+            run(
+                "INSERT INTO revisions (study_instance_uid, number, state, cause, predecessor, "
+                "created, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now),
+            )
+            for one in inputs:
+                run(
+                    "INSERT INTO revision_inputs VALUES (?, ?, ?, ?, ?)",
+                    *(uid, number, one.sop_instance_uid, one.sha256),
+                    int(one.sop_instance_uid in used),
+                )
+        return self.revision(uid, number)
+
+    def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
+        """One revision; None when there is none of this number."""
+        found = self._revisions(
+            "WHERE study_instance_uid = ? AND number = ?", study_instance_uid, number
+        )
+        return found[0] if found else None
+
+    def revisions(self, study_instance_uid: str) -> tuple[RevisionRecord, ...]:
+        """All revisions of a study, the oldest first."""
+        return self._revisions("WHERE study_instance_uid = ? ORDER BY number", study_instance_uid)
+
+    def unfinished(self) -> tuple[RevisionRecord, ...]:
+        """All revisions that the node still works on, the oldest first."""
+        return self._revisions(
+            "WHERE state IN ('queued', 'computing', 'delivering') ORDER BY created"
+        )
+
+    def _revisions(self, condition: str, *values: Any) -> tuple[RevisionRecord, ...]:
+        rows = self._read(f"SELECT * FROM revisions {condition}", *values)  # noqa: S608 - our text
+        return tuple(
+            RevisionRecord(**(dict(row) | {"state": RevisionState(row["state"])})) for row in rows
+        )
+
+    def inputs(self, study_instance_uid: str, number: int) -> tuple[StoredInstance, ...]:
+        """The fixed inputs of a revision, in order of arrival."""
+        rows = self._read(
+            "SELECT instances.* FROM instances JOIN revision_inputs "
+            "USING (study_instance_uid, sop_instance_uid, sha256) "
+            "WHERE study_instance_uid = ? AND number = ? ORDER BY received, instances.rowid",
+            study_instance_uid,
+            number,
+        )
+        return tuple(StoredInstance(**dict(row)) for row in rows)
+
+    def used_inputs(self, study_instance_uid: str, number: int) -> frozenset[tuple[str, str]]:
+        """SOP Instance UID and SHA-256 of the inputs that a revision's results depend on."""
+        rows = self._read(
+            "SELECT sop_instance_uid, sha256 FROM revision_inputs "
+            "WHERE study_instance_uid = ? AND number = ? AND used = 1",
+            study_instance_uid,
+            number,
+        )
+        return frozenset((row["sop_instance_uid"], row["sha256"]) for row in rows)
+
+    def advance(
+        self, revision: RevisionRecord, event: Event, *, now: float, reason: str = ""
+    ) -> RevisionRecord | None:
+        """Apply `event` to a revision.
+
+        Returns
+        -------
+            The revision after it; None, with nothing changed, when the event means nothing in
+            the state that the revision is in by now.
+        """
+        uid, number = revision.study_instance_uid, revision.number
+        with self._transaction() as run:
+            rows = run(
+                "SELECT state FROM revisions WHERE study_instance_uid = ? AND number = ?",
+                uid,
+                number,
+            )
+            state = next_state(RevisionState(rows[0]["state"]), event) if rows else None
+            if state is None:
+                return None
+            run(
+                "UPDATE revisions SET state = ?, reason = ?, changed = ?, "
+                "attempts = MAX(0, attempts + ?), run = run + ? "
+                "WHERE study_instance_uid = ? AND number = ?",
+                *(state.value, reason, now),
+                {Event.START: 1, Event.INTERRUPT: -1}.get(event, 0),
+                int(event is Event.RETRY),
+                *(uid, number),
+            )
+        return self.revision(uid, number)
+
+    def note_attempt(self, revision: RevisionRecord, reason: str, *, now: float) -> None:
+        """Record why the last attempt at a revision did not succeed."""
+        with self._transaction() as run:
+            run(
+                "UPDATE revisions SET reason = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ?",
+                *(reason, now, revision.study_instance_uid, revision.number),
+            )
+
+    def count_run(self, revision: RevisionRecord) -> RevisionRecord:
+        """Count that a revision is handed to the engine once more."""
+        with self._transaction() as run:
+            run(
+                "UPDATE revisions SET run = run + 1 WHERE study_instance_uid = ? AND number = ?",
+                revision.study_instance_uid,
+                revision.number,
+            )
+        return self.revision(revision.study_instance_uid, revision.number) or revision
+
+    # Deliveries
+
+    def plan_deliveries(
+        self,
+        revision: RevisionRecord,
+        items: Sequence[DeliveryItem],
+        destinations: Sequence[str],
+        *,
+        reason: str,
+        now: float,
+    ) -> None:
+        """Record a finished computation and what is to be sent where, in one commit.
+
+        Parameters
+        ----------
+        revision
+            A revision that is being computed.
+        items
+            Its objects in the order of sending.
+        destinations
+            Names of all destinations.
+        reason
+            What is to be said about the result; empty when it is complete.
+        now
+            The time [s since the epoch].
+
+        Raises
+        ------
+        SpoolError
+            When the revision is not being computed.
+        """
+        uid, number = revision.study_instance_uid, revision.number
+        with self._transaction() as run:
+            changed = run(
+                "UPDATE revisions SET state = 'delivering', reason = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ? AND state = 'computing' "
+                "RETURNING number",
+                *(reason, now, uid, number),
+            )
+            if not changed:
+                raise SpoolError(f"revision {number} of {uid} is not being computed")
+            for destination in destinations:
+                run(
+                    "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
+                    "changed) VALUES (?, ?, ?, ?, ?)",
+                    *(uid, number, destination, DeliveryState.WAITING.value, now),
+                )
+                for position, item in enumerate(items):
+                    run(
+                        "INSERT INTO delivery_items VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                        *(uid, number, destination, position, item.sop_instance_uid, item.path),
+                    )
+
+    def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
+        """The deliveries of a revision, by destination."""
+        rows = self._read(
+            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent "
+            "FROM deliveries LEFT JOIN delivery_items "
+            "USING (study_instance_uid, number, destination) "
+            "WHERE study_instance_uid = ? AND number = ? GROUP BY destination "
+            "ORDER BY destination",
+            study_instance_uid,
+            number,
+        )
+        return tuple(
+            DeliveryRecord(**(dict(row) | {"state": DeliveryState(row["state"])})) for row in rows
+        )
+
+    def unsent(self, delivery: DeliveryRecord) -> tuple[DeliveryItem, ...]:
+        """What the destination has not acknowledged, in the order of sending."""
+        rows = self._read(
+            "SELECT sop_instance_uid, path FROM delivery_items WHERE study_instance_uid = ? "
+            "AND number = ? AND destination = ? AND acknowledged IS NULL ORDER BY position",
+            *_key(delivery),
+        )
+        return tuple(DeliveryItem(**dict(row)) for row in rows)
+
+    def acknowledge(self, delivery: DeliveryRecord, sop_instance_uid: str, *, now: float) -> None:
+        """Record that the destination took an object."""
+        with self._transaction() as run:
+            run(
+                "UPDATE delivery_items SET acknowledged = ? WHERE study_instance_uid = ? "
+                "AND number = ? AND destination = ? AND sop_instance_uid = ?",
+                now,
+                *_key(delivery),
+                sop_instance_uid,
+            )
+
+    def note_delivery(
+        self, delivery: DeliveryRecord, state: DeliveryState, *, reason: str, now: float
+    ) -> None:
+        """Record how an attempt at a delivery ended, and close the revision after the last.
+
+        A revision is done when every destination has everything; it is undelivered when nothing
+        more is tried but something is missing somewhere.
+        """
+        uid, number, _ = _key(delivery)
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
+                "attempts = attempts + 1 "
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
+                *(state.value, reason, now, *_key(delivery)),
+            )
+            states = {
+                row["state"]
+                for row in run(
+                    "SELECT state FROM deliveries WHERE study_instance_uid = ? AND number = ?",
+                    uid,
+                    number,
+                )
+            }
+            if DeliveryState.WAITING.value in states:
+                return
+            whole = states == {DeliveryState.DELIVERED.value}
+            run(
+                "UPDATE revisions SET state = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ? AND state = 'delivering'",
+                (RevisionState.DONE if whole else RevisionState.UNDELIVERED).value,
+                *(now, uid, number),
+            )
+
+    def count_delivery_run(self, delivery: DeliveryRecord) -> None:
+        """Count that a delivery is handed to the engine once more."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET run = run + 1 "
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
+                *_key(delivery),
+            )
+
+    # What a person asked for from another process
+
+    def ask_for_retry(self, study_instance_uid: str) -> None:
+        """Ask the node to try again what it set aside of a study."""
+        with self._transaction() as run:
+            run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
+
+    def take_retries(self, *, now: float) -> tuple[str, ...]:
+        """Put back to work what retries were asked for; the studies, once each."""
+        with self._transaction() as run:
+            rows = run("DELETE FROM retries RETURNING study_instance_uid")
+            studies = tuple(dict.fromkeys(row["study_instance_uid"] for row in rows))
+            for uid in studies:
+                _put_back(run, uid, now)
+        return studies
+
+
+class _Run:
+    """Executes a statement and returns its rows."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __call__(self, statement: str, *values: Any) -> list[sqlite3.Row]:
+        cursor = self._connection.execute(statement, values)
+        try:
+            return cursor.fetchall()
+        finally:
+            cursor.close()
+
+
+def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
+    return delivery.study_instance_uid, delivery.number, delivery.destination
+
+
+def _open_collection(run: _Run, study_instance_uid: str, now: float, wanted: str) -> None:
+    # The longest wait counts from the first arrival of this collection, so a study that was
+    # closed begins anew.
+    run(
+        "INSERT INTO studies (study_instance_uid, first_arrival, last_arrival, collecting, wanted) "
+        "VALUES (?, ?, ?, 1, ?) ON CONFLICT (study_instance_uid) DO UPDATE SET "
+        "first_arrival = CASE WHEN collecting THEN first_arrival ELSE excluded.first_arrival END, "
+        "last_arrival = excluded.last_arrival, collecting = 1, "
+        "wanted = CASE WHEN excluded.wanted = '' THEN wanted ELSE excluded.wanted END",
+        *(study_instance_uid, now, now, wanted),
+    )
+
+
+def _end_collection(run: _Run, study: StudyRecord, note: str) -> bool:
+    return bool(
+        run(
+            "UPDATE studies SET collecting = 0, note = ?, wanted = '' "
+            "WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
+            "RETURNING study_instance_uid",
+            *(note, study.study_instance_uid, study.last_arrival, study.wanted),
+        )
+    )
+
+
+def _put_back(run: _Run, study_instance_uid: str, now: float) -> None:
+    latest = run(
+        "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
+        "ORDER BY number DESC LIMIT 1",
+        study_instance_uid,
+    )
+    if not latest:
+        return
+    number, state = latest[0]["number"], RevisionState(latest[0]["state"])
+    waiting = (
+        DeliveryState.WAITING.value,
+        now,
+        study_instance_uid,
+        number,
+    )
+    # A delivery that only pauses is hurried along in the same way as one that was set aside.
+    run(
+        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
+        "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
+        *waiting,
+    )
+    after = next_state(state, Event.RETRY)
+    if after is not None:
+        run(
+            "UPDATE revisions SET state = ?, changed = ?, attempts = 0, run = run + 1 "
+            "WHERE study_instance_uid = ? AND number = ?",
+            *(after.value, now, study_instance_uid, number),
+        )
