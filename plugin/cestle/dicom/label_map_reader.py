@@ -1,0 +1,199 @@
+"""Regions from label maps in NIfTI or MGZ files.
+
+Numbers alone never decide what a label means: 48 is the left hippocampus of one tool and the
+right one of another.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from nibabel.filebasedimages import ImageFileError
+
+from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.errors import GeometryError, ProtocolError
+from cestle.geometry import Grid
+from cestle.physics import Real
+from cestle.study.roles import LabelScheme
+
+_SUFFIXES: Final = (".nii.gz", ".nii", ".mgz", ".mgh")
+_RAS_TO_LPS: Final = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SAME_AFFINE_MM: Final = 0.1
+
+
+def is_label_map(path: Path) -> bool:
+    """Whether the name of a file is that of a NIfTI or MGZ image."""
+    return path.name.lower().endswith(_SUFFIXES)
+
+
+def read_label_map(
+    path: Path,
+    *,
+    schemes: Sequence[LabelScheme],
+    scheme_name: str | None,
+    reference: Grid | None,
+) -> tuple[Region, ...]:
+    """Hippocampus and amygdala of a label map.
+
+    Parameters
+    ----------
+    path
+        The file. A JSON file of the same name beside it may hold ``{"label_scheme": "…"}``,
+        which counts before `scheme_name`.
+    schemes
+        Known schemes.
+    scheme_name
+        Name of the scheme; None when only the JSON file may tell.
+    reference
+        Grid of the image that the labels were drawn on; its Frame of Reference is taken over,
+        since the file has none.
+
+    Raises
+    ------
+    ProtocolError
+        When the scheme is not declared or unknown, the file is no label map, or holds none of
+        the labels.
+    GeometryError
+        When the file has no trustworthy place, no image is there to belong to, or a region lies
+        outside that image.
+    """
+    scheme = _scheme(path, schemes, scheme_name)
+    if reference is None:
+        raise GeometryError(
+            "a label map was given but the study has neither T1 nor CEST series; send the image "
+            "that it was drawn on."
+        )
+    labels, affine = _load(path)
+    source = RegionSource(form=RegionForm.LABEL_MAP, creation="unknown", identifier="file")
+    regions = []
+    for label, structure, side in scheme.labels:
+        inside = np.argwhere(labels == label)
+        if len(inside) == 0:
+            continue
+        fraction, grid = _box(labels, label, inside, affine, reference.frame_of_reference_uid)
+        region = Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)
+        _require_inside(region, reference)
+        regions.append(region)
+    if not regions:
+        numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
+        raise ProtocolError(
+            f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
+            "scheme that it was made with."
+        )
+    return tuple(regions)
+
+
+def _scheme(path: Path, schemes: Sequence[LabelScheme], scheme_name: str | None) -> LabelScheme:
+    name = _declared_scheme(path) or scheme_name
+    known = {scheme.name: scheme for scheme in schemes}
+    if name is None:
+        raise ProtocolError(
+            "a label map does not say which numbers it uses; put a JSON file of the same name "
+            f'beside it with {{"label_scheme": "…"}}, one of {", ".join(sorted(known))}.'
+        )
+    if name not in known:
+        raise ProtocolError(
+            f"the label scheme {name[:40]!r} is not known; one of {', '.join(sorted(known))} was "
+            "expected. Add it to classify/label_schemes.yaml."
+        )
+    return known[name]
+
+
+def _declared_scheme(path: Path) -> str | None:
+    stem = path.name
+    for suffix in _SUFFIXES:
+        if stem.lower().endswith(suffix):
+            stem = stem[: -len(suffix)]
+            break
+    beside = path.with_name(stem + ".json")
+    if not beside.is_file():
+        return None
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise ProtocolError(
+            "the JSON file beside a label map cannot be read; "
+            '{"label_scheme": "…"} was expected. Correct it.'
+        ) from fault
+    name = content.get("label_scheme") if isinstance(content, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _load(path: Path) -> tuple[npt.NDArray[np.int64], Real]:
+    """Labels in (slice, row, column) order, and the LPS affine of that order."""
+    try:
+        image: Any = nib.load(path)
+        data = np.asanyarray(image.dataobj)
+    except (ImageFileError, OSError, EOFError, ValueError) as fault:
+        raise ProtocolError(
+            f"a label map cannot be read ({type(fault).__name__}); a NIfTI or MGZ file was "
+            "expected."
+        ) from fault
+    data = np.squeeze(data)
+    if data.ndim != 3 or not np.array_equal(data, np.rint(data)):
+        raise ProtocolError("a label map is not a 3D image of whole numbers; labels were expected.")
+    affine = _RAS_TO_LPS @ _trusted_affine(image)
+    # NIfTI counts (column, row, slice); a Grid counts the other way round.
+    swapped = affine[:, [2, 1, 0, 3]]
+    return np.transpose(data, (2, 1, 0)).astype(np.int64), swapped
+
+
+def _trusted_affine(image: Any) -> Real:
+    """The sform when it is set, else the qform; both must agree where both are set."""
+    if not hasattr(image, "get_sform"):
+        return np.asarray(image.affine, dtype=np.float64)
+    sform, sform_code = image.get_sform(coded=True)
+    qform, qform_code = image.get_qform(coded=True)
+    if not sform_code and not qform_code:
+        raise GeometryError(
+            "a label map has neither sform nor qform, so its place is unknown; write it with the "
+            "geometry of its T1."
+        )
+    if sform_code and qform_code:
+        extent = np.array(image.shape[:3], dtype=np.float64) - 1
+        corners = np.array(np.meshgrid(*[[0.0, e] for e in extent])).reshape(3, -1)
+        corners = np.vstack([corners, np.ones(corners.shape[1])])
+        apart = float(np.max(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0)))
+        if apart > _SAME_AFFINE_MM:
+            raise GeometryError(
+                f"sform and qform of a label map differ by {apart:.1f} mm; one place was "
+                "expected. Write it again with one geometry."
+            )
+    return np.asarray(sform if sform_code else qform, dtype=np.float64)
+
+
+def _box(
+    labels: npt.NDArray[np.int64],
+    label: int,
+    inside: npt.NDArray[np.int64],
+    affine: Real,
+    frame_of_reference_uid: str,
+) -> tuple[Real, Grid]:
+    first, last = inside.min(axis=0), inside.max(axis=0) + 1
+    box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    fraction = (labels[box] == label).astype(np.float64)
+    moved = np.array(affine)
+    moved[:3, 3] = affine[:3, :3] @ first + affine[:3, 3]
+    shape = fraction.shape
+    grid = Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        affine=moved,
+        frame_of_reference_uid=frame_of_reference_uid,
+        slice_thickness_mm=float(np.linalg.norm(affine[:3, 0])),
+    )
+    return fraction, grid
+
+
+def _require_inside(region: Region, reference: Grid) -> None:
+    index = reference.to_index(region.centroid_lps_mm)
+    margin = 20.0 / np.array(reference.spacing_mm)
+    low, high = -margin, np.array(reference.shape) - 1 + margin
+    if np.any(index < low) or np.any(index > high):
+        raise GeometryError(
+            f"{region.name} of the label map lies outside the image that it should belong to; "
+            "give the label map of this study's T1."
+        )

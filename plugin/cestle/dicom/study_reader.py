@@ -1,0 +1,480 @@
+"""From the files of one study to `StudyInputs`.
+
+An input that is absent or cannot be used becomes a line in `StudyInputs.missing`; what makes the
+study as a whole unusable, or leaves a question that only a person can answer, raises.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+from pydicom import Dataset
+
+from cestle.anatomy.regions import Region
+from cestle.cest.images import FieldMaps, SaturationImages
+from cestle.dicom.facts import facts_from_dataset
+from cestle.dicom.fieldmaps import read_b0_ppm, read_relative_b1, read_vendor_map
+from cestle.dicom.files import StoredObject, read_objects
+from cestle.dicom.images import Slice, read_values, rescale, slices_of, stack
+from cestle.dicom.label_map_reader import is_label_map
+from cestle.dicom.regions import read_regions
+from cestle.dicom.saturation import SaturationReading, read_saturation
+from cestle.errors import GeometryError, InputError, ProtocolError
+from cestle.geometry import Grid, grid_difference_mm, require_same_grid
+from cestle.measurement import Side
+from cestle.physics import Bool, Real
+from cestle.study.inputs import ScalarImage, StudyInputs
+from cestle.study.roles import Classified, Role, RuleSet, classify
+
+_T = TypeVar("_T")
+
+_FOREGROUND: Final = 0.3
+_SAME_GRID_MM: Final = 0.05
+
+# Words for a missing role: what it is, and what to do.
+_WORDS: Final = {
+    Role.CEST_SOURCE: "CEST source images",
+    Role.B0_MAP: "B0 map",
+    Role.B1_MAP: "B1 map",
+    Role.T1_3D: "3D T1",
+    Role.ROI: "region of interest",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadStudy:
+    """A study as read.
+
+    Parameters
+    ----------
+    inputs
+        What the analysis gets.
+    sources
+        By role name, the headers of the objects that `inputs` were made from, as received.
+    classified
+        Every image and frame with its role and the reason.
+    notes
+        What was left aside, and how offsets became known; for the log and the report.
+    """
+
+    inputs: StudyInputs
+    sources: Mapping[str, tuple[Dataset, ...]]
+    classified: tuple[Classified, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sorted:
+    """Classified objects of one study, by role."""
+
+    classified: tuple[Classified, ...]
+    by_role: Mapping[Role, tuple[tuple[Classified, StoredObject], ...]]
+
+
+class _Collector:
+    """Collects the missing lines, sources and notes of one reading."""
+
+    def __init__(self) -> None:
+        self.missing: list[tuple[str, str]] = []
+        self.sources: dict[str, tuple[Dataset, ...]] = {}
+        self.notes: list[str] = []
+
+    def attempt(self, role: Role, read: Callable[[], _T]) -> _T | None:
+        """Run a reader; an input that does not fit becomes a missing line."""
+        try:
+            return read()
+        except (ProtocolError, GeometryError) as fault:
+            self.missing.append((role.value, str(fault)))
+            return None
+
+    def absent(self, role: Role) -> None:
+        """Note that nothing has this role."""
+        words = _WORDS[role]
+        self.missing.append(
+            (
+                role.value,
+                f"no {words} was found; no series matches a rule for {role.value}. Send it, or "
+                "adapt the classification rules.",
+            )
+        )
+
+    def used(self, role: Role, slices: Sequence[Slice]) -> None:
+        """Keep the headers of what was used, each object once."""
+        headers = {one.facts.sop_instance_uid: one.stored.header for one in slices}
+        self.sources[role.value] = tuple(headers.values())
+
+
+def read_study(
+    files: Sequence[Path],
+    rules: RuleSet,
+    *,
+    roi_files: Sequence[Path] = (),
+    onset_side: Side | None = None,
+    label_scheme: str | None = None,
+) -> ReadStudy:
+    """Read one study.
+
+    Parameters
+    ----------
+    files
+        The files of the study, in any order.
+    rules
+        Which image plays which role.
+    roi_files
+        Regions named by a person: SEG, RTSTRUCT, or a NIfTI or MGZ label map. When given, regions
+        among `files` are not used.
+    onset_side
+        Known side of seizure onset.
+    label_scheme
+        Scheme of label maps that have no JSON file beside them.
+
+    Raises
+    ------
+    InputError
+        When there is no DICOM object, more than one study or patient, pixels are truncated, or
+        two candidates for one role cannot be told apart.
+    LateralityError
+        When the side of a region contradicts the geometry.
+    """
+    if not files:
+        raise InputError("no files were given; the DICOM files of one study were expected.")
+    label_maps = tuple(path for path in roi_files if is_label_map(path))
+    roi_objects = tuple(path for path in roi_files if not is_label_map(path))
+    content = read_objects(files)
+    sorted_study = _sort(content.objects, rules)
+    study_uid, patient_key = _one_study(sorted_study.classified)
+    rois = _chosen_rois(sorted_study, roi_objects, label_maps, rules, patient_key)
+    collect = _Collector()
+    if content.not_dicom:
+        collect.notes.append(f"{content.not_dicom} file(s) are no DICOM objects and were not used")
+    if content.duplicates:
+        collect.notes.append(f"{content.duplicates} file(s) repeat an instance")
+
+    saturation = _read_saturation(sorted_study, collect)
+    fields = _read_fields(sorted_study, saturation, collect)
+    vendor_map = _read_vendor_map(sorted_study, saturation, collect)
+    anatomy = _read_anatomy(sorted_study, rois, collect)
+    cest_grid = _cest_grid(saturation, vendor_map)
+    regions = _read_regions(
+        rois,
+        label_maps,
+        rules,
+        collect,
+        anatomy=anatomy,
+        saturation=saturation,
+        cest_grid=cest_grid,
+        label_scheme=label_scheme,
+    )
+    inputs = StudyInputs(
+        study_instance_uid=study_uid,
+        saturation=saturation,
+        fields=fields,
+        vendor_map=vendor_map,
+        anatomy=anatomy,
+        regions=regions,
+        onset_side=onset_side,
+        missing=tuple(collect.missing),
+    )
+    return ReadStudy(
+        inputs=inputs,
+        sources=collect.sources,
+        classified=sorted_study.classified,
+        notes=tuple(collect.notes),
+    )
+
+
+def classify_objects(
+    objects: Sequence[StoredObject], rules: RuleSet
+) -> tuple[tuple[Classified, StoredObject], ...]:
+    """Every image and frame with its role, beside the object that holds it."""
+    return tuple(
+        (classify(facts, rules), stored)
+        for stored in objects
+        for facts in facts_from_dataset(stored.header)
+    )
+
+
+def _sort(objects: Sequence[StoredObject], rules: RuleSet) -> _Sorted:
+    pairs = classify_objects(objects, rules)
+    by_role: dict[Role, list[tuple[Classified, StoredObject]]] = {}
+    for classified, stored in pairs:
+        by_role.setdefault(classified.role, []).append((classified, stored))
+    return _Sorted(
+        classified=tuple(classified for classified, _ in pairs),
+        by_role={role: tuple(found) for role, found in by_role.items()},
+    )
+
+
+def _one_study(classified: Sequence[Classified]) -> tuple[str, str]:
+    patients = {one.facts.patient_key for one in classified}
+    if len(patients) > 1:
+        raise InputError(
+            f"{len(patients)} patients found among the files; one was expected. Give the files "
+            "of one study."
+        )
+    studies = sorted({one.facts.study_instance_uid for one in classified})
+    if len(studies) > 1:
+        raise InputError(
+            f"{len(studies)} studies found ({', '.join(studies[:3])}); one was expected. Give the "
+            "files of one study."
+        )
+    return studies[0], patients.pop()
+
+
+def _chosen_rois(
+    study: _Sorted,
+    roi_objects: Sequence[Path],
+    label_maps: Sequence[Path],
+    rules: RuleSet,
+    patient_key: str,
+) -> tuple[StoredObject, ...]:
+    if not roi_objects:
+        found = {stored.path: stored for _, stored in study.by_role.get(Role.ROI, ())}
+        return () if label_maps else tuple(found.values())
+    pairs = classify_objects(read_objects(roi_objects).objects, rules)
+    for classified, _ in pairs:
+        if classified.facts.patient_key != patient_key:
+            raise InputError(
+                "a region file belongs to another patient than the study; give the regions of "
+                "this patient."
+            )
+        if classified.role not in {Role.ROI, Role.OWN_OUTPUT}:
+            raise InputError(
+                f"a region file is an object of class {classified.facts.sop_class_uid}; a SEG, an "
+                "RTSTRUCT or a label map was expected."
+            )
+    return tuple(stored for _, stored in pairs)
+
+
+def _slices(study: _Sorted, role: Role) -> tuple[Slice, ...]:
+    return tuple(
+        one
+        for classified, stored in study.by_role.get(role, ())
+        for one in slices_of(classified, stored)
+    )
+
+
+def _read_saturation(study: _Sorted, collect: _Collector) -> SaturationImages | None:
+    slices = _slices(study, Role.CEST_SOURCE)
+    if not slices:
+        collect.absent(Role.CEST_SOURCE)
+        return None
+    reading: SaturationReading | None = collect.attempt(
+        Role.CEST_SOURCE, lambda: read_saturation(slices)
+    )
+    if reading is None:
+        collect.used(Role.CEST_SOURCE, slices)
+        return None
+    collect.used(Role.CEST_SOURCE, reading.slices)
+    collect.notes.extend((reading.evidence, *reading.notes))
+    return reading.images
+
+
+def _inside(saturation: SaturationImages) -> Bool:
+    """Voxels with signal: the head, without most of the skull."""
+    mean_image = saturation.signal.mean(axis=0)
+    inside: Bool = mean_image > _FOREGROUND * np.percentile(mean_image, 99.0)
+    return inside
+
+
+def _read_fields(
+    study: _Sorted, saturation: SaturationImages | None, collect: _Collector
+) -> FieldMaps | None:
+    b0_slices, b1_slices = _slices(study, Role.B0_MAP), _slices(study, Role.B1_MAP)
+    for role, slices in ((Role.B0_MAP, b0_slices), (Role.B1_MAP, b1_slices)):
+        if not slices:
+            collect.absent(role)
+        elif saturation is None:
+            collect.missing.append(
+                (role.value, f"the {_WORDS[role]} is not used without CEST source images.")
+            )
+    if saturation is None:
+        return None
+    inside, grid = _inside(saturation), saturation.grid
+
+    def read_b0() -> Real:
+        chosen = _one_candidate(b0_slices, Role.B0_MAP, grid)
+        volume, values = read_b0_ppm(chosen, f0_mhz=saturation.f0_mhz, inside=inside)
+        require_same_grid(grid, volume.grid, name_a="the CEST series", name_b="the B0 map")
+        collect.used(Role.B0_MAP, volume.slices)
+        return values
+
+    def read_b1() -> Real:
+        chosen = _one_candidate(b1_slices, Role.B1_MAP, grid)
+        volume, values = read_relative_b1(chosen, inside=inside)
+        require_same_grid(grid, volume.grid, name_a="the CEST series", name_b="the B1 map")
+        collect.used(Role.B1_MAP, volume.slices)
+        return values
+
+    b0_shift_ppm = collect.attempt(Role.B0_MAP, read_b0) if b0_slices else None
+    relative_b1 = collect.attempt(Role.B1_MAP, read_b1) if b1_slices else None
+    if b0_shift_ppm is None:
+        return None
+    return FieldMaps(b0_shift_ppm=b0_shift_ppm, relative_b1=relative_b1, grid=grid)
+
+
+def _one_candidate(slices: Sequence[Slice], role: Role, grid: Grid | None) -> tuple[Slice, ...]:
+    """The one series that plays a role, told apart from others by the grid of the CEST series.
+
+    Raises
+    ------
+    InputError
+        When several series could be meant.
+    """
+    candidates: dict[tuple[str, str], list[Slice]] = {}
+    for one in slices:
+        rule = one.classified.rule
+        key = (one.facts.series_instance_uid, "" if rule is None else rule.name)
+        candidates.setdefault(key, []).append(one)
+    if len(candidates) == 1:
+        return tuple(slices)
+    if grid is not None:
+        fitting = [group for group in candidates.values() if _has_grid(group, grid, role)]
+        if len(fitting) == 1:
+            return tuple(fitting[0])
+    series = ", ".join(sorted(uid for uid, _ in candidates))
+    raise InputError(
+        f"{len(candidates)} series could be the {_WORDS[role]} ({series}); which one is to be "
+        "used? Remove the others, or tell them apart by a rule."
+    )
+
+
+def _has_grid(slices: Sequence[Slice], grid: Grid, role: Role) -> bool:
+    try:
+        own = stack(slices, name=f"the {_WORDS[role]}").grid
+    except InputError:
+        return False
+    return own.shape == grid.shape and grid_difference_mm(own, grid) <= _SAME_GRID_MM
+
+
+def _read_vendor_map(
+    study: _Sorted, saturation: SaturationImages | None, collect: _Collector
+) -> ScalarImage | None:
+    slices = _slices(study, Role.CEST_MAP_VENDOR)
+    if not slices:
+        return None
+    series = {one.facts.series_instance_uid for one in slices}
+    if len(series) > 1:
+        raise InputError(
+            f"{len(series)} series could be the vendor's GluCEST map ({', '.join(sorted(series))});"
+            " which one is to be used? Remove the others, or tell them apart by a rule."
+        )
+
+    def read() -> ScalarImage:
+        volume, values, known = read_vendor_map(slices)
+        collect.used(Role.CEST_MAP_VENDOR, volume.slices)
+        return ScalarImage(values=values, grid=volume.grid, unit_known=known)
+
+    vendor_map = collect.attempt(Role.CEST_MAP_VENDOR, read)
+    if vendor_map is not None and saturation is not None:
+        collect.notes.append("source images and the vendor's map are both there")
+    return vendor_map
+
+
+def _read_anatomy(
+    study: _Sorted, rois: Sequence[StoredObject], collect: _Collector
+) -> ScalarImage | None:
+    slices = _slices(study, Role.T1_3D)
+    if not slices:
+        collect.absent(Role.T1_3D)
+        return None
+    chosen = _drawn_on(slices, rois)
+
+    def read() -> ScalarImage:
+        one_series = _one_candidate(chosen, Role.T1_3D, None)
+        _require_all_slices(one_series)
+        volume = stack(one_series, name="the T1")
+        scalings = {i: rescale(one.facts) for i, one in enumerate(volume.slices)}
+        values = read_values(volume.slices, scalings)
+        collect.used(Role.T1_3D, volume.slices)
+        return ScalarImage(values=values, grid=volume.grid)
+
+    return collect.attempt(Role.T1_3D, read)
+
+
+def _drawn_on(slices: Sequence[Slice], rois: Sequence[StoredObject]) -> tuple[Slice, ...]:
+    """The slices of the one series that the regions refer to; all when they refer to none."""
+    series = {one.facts.series_instance_uid for one in slices}
+    referenced = set().union(*(_referenced_series(stored.header) for stored in rois)) & series
+    if len(series) > 1 and len(referenced) == 1:
+        return tuple(one for one in slices if one.facts.series_instance_uid in referenced)
+    return tuple(slices)
+
+
+def _referenced_series(header: Dataset) -> set[str]:
+    found = {
+        str(item.SeriesInstanceUID)
+        for item in header.get("ReferencedSeriesSequence") or []
+        if "SeriesInstanceUID" in item
+    }
+    for frame in header.get("ReferencedFrameOfReferenceSequence") or []:
+        for study in frame.get("RTReferencedStudySequence") or []:
+            for series in study.get("RTReferencedSeriesSequence") or []:
+                found.add(str(series.get("SeriesInstanceUID", "")))
+    return found
+
+
+def _require_all_slices(slices: Sequence[Slice]) -> None:
+    instances = {one.facts.sop_instance_uid for one in slices}
+    declared = max((one.facts.declared_instances or 0) for one in slices)
+    if declared > len(instances):
+        raise ProtocolError(
+            f"{len(instances)} of {declared} images of the T1 series arrived, as its "
+            "NumberOfSlices says; send the whole series."
+        )
+
+
+def _cest_grid(saturation: SaturationImages | None, vendor_map: ScalarImage | None) -> Grid | None:
+    if saturation is not None:
+        return saturation.grid
+    return None if vendor_map is None else vendor_map.grid
+
+
+def _read_regions(
+    rois: Sequence[StoredObject],
+    label_maps: Sequence[Path],
+    rules: RuleSet,
+    collect: _Collector,
+    *,
+    anatomy: ScalarImage | None,
+    saturation: SaturationImages | None,
+    cest_grid: Grid | None,
+    label_scheme: str | None,
+) -> tuple[Region, ...]:
+    if not rois and not label_maps:
+        collect.absent(Role.ROI)
+        return ()
+
+    def read() -> tuple[Region, ...]:
+        return read_regions(
+            rois,
+            label_maps,
+            anatomy=None if anatomy is None else anatomy.grid,
+            cest=cest_grid,
+            midline_x_mm=_midline_x(anatomy, saturation),
+            schemes=rules.label_schemes,
+            label_scheme=label_scheme,
+        )
+
+    regions = collect.attempt(Role.ROI, read)
+    if regions is None:
+        return ()
+    used = {region.source.identifier for region in regions}
+    collect.sources[Role.ROI.value] = tuple(
+        stored.header for stored in rois if str(stored.header.SOPInstanceUID) in used
+    )
+    return regions
+
+
+def _midline_x(anatomy: ScalarImage | None, saturation: SaturationImages | None) -> float | None:
+    """Where the middle of the head is, x in LPS [mm]: the mean over voxels with signal."""
+    if anatomy is not None:
+        values, grid = anatomy.values, anatomy.grid
+    elif saturation is not None:
+        values, grid = saturation.signal.mean(axis=0), saturation.grid
+    else:
+        return None
+    index = np.argwhere(values > _FOREGROUND * np.percentile(values, 99.0)).astype(np.float64)
+    return float(grid.to_lps(index.mean(axis=0))[0]) if len(index) else None
