@@ -54,7 +54,7 @@ def coronal_grid(shape=(1, 128, 128), tilt_degrees=-27.0, pixel_mm=1.71875, thic
 
 def in_plane_mm(grid):
     """Coordinates along the patient's left and the plane's upward direction, origin centred."""
-    slices, rows, columns = grid.shape
+    _, rows, columns = grid.shape
     _, row_mm, column_mm = grid.spacing_mm
     up = ((rows - 1) / 2.0 - np.arange(rows)) * row_mm
     left = (np.arange(columns) - (columns - 1) / 2.0) * column_mm

@@ -102,6 +102,13 @@ class CallGroup(_Strict):
     values: dict[Literal["left", "right", "indeterminate"], _Name]
 
 
+class MrsGroup(_Strict):
+    """The TID 1501 group of the spectroscopy, for now only the reason that it is absent."""
+
+    finding: _Name
+    reason: _Name
+
+
 class ReportTemplate(_Strict):
     """``sr/tle_report.yaml``: the content of the structured report."""
 
@@ -109,6 +116,7 @@ class ReportTemplate(_Strict):
     region_groups: RegionGroups
     index_groups: list[IndexGroup]
     call_group: CallGroup
+    mrs_group: MrsGroup
     unreported: dict[str, str]
 
 
@@ -149,6 +157,13 @@ class SeriesFile(_Strict):
         expected = {"glucest_map", "segmentation", "secondary_capture", "report"}
         if set(self.objects) != expected:
             raise ValueError(f"objects must be exactly {', '.join(sorted(expected))}")
+        if not (self.objects["glucest_map"].enabled and self.objects["report"].enabled):
+            raise ValueError(
+                "glucest_map and report cannot be switched off, other objects refer to them"
+            )
+        for name in ("glucest_map", "secondary_capture"):
+            if not self.objects[name].image_type:
+                raise ValueError(f"{name} needs an image_type")
         return self
 
 
@@ -383,7 +398,12 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
     used = [name for row in rows for name in (row.name, row.unit, row.derivation, row.method)]
     for group in report.index_groups:
         used += [group.index, group.finding, group.site, group.method]
-    used += [report.call_group.finding, *report.call_group.values.values()]
+    used += [
+        report.mrs_group.finding,
+        report.mrs_group.reason,
+        report.call_group.finding,
+        *report.call_group.values.values(),
+    ]
     unknown = sorted({name for name in used if name is not None} - codes.names())
     if unknown:
         raise ConfigError(

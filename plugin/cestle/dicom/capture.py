@@ -1,0 +1,61 @@
+"""The colour page as a Secondary Capture: the output that every viewer shows."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from cestle.dicom.coding import coded
+from cestle.dicom.identity import OutputContext
+from cestle.render.colors import Pixels
+
+PRODUCT: Final = "secondary_capture"
+
+
+def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext) -> Dataset:
+    """Build the capture, patient and study still to be written.
+
+    No plane or frame of reference is stated: the page shows several planes at several scales,
+    and a viewer must not measure on it.
+
+    Parameters
+    ----------
+    page
+        RGB, shape (rows, columns, 3).
+    maps
+        The map images that the page shows; empty when there are none.
+    context
+        What all objects share.
+    """
+    dataset = Dataset()
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = context.instance_uid(PRODUCT)
+    dataset.StudyInstanceUID = context.header.study_instance_uid
+    dataset.SeriesInstanceUID = context.series_uid(PRODUCT)
+    dataset.Modality = "OT"
+    dataset.InstanceNumber = 1
+    dataset.ConversionType = "WSD"
+    dataset.ImageType = context.rule(PRODUCT).image_type
+    dataset.PatientOrientation = None
+    dataset.BurnedInAnnotation = "YES"
+    dataset.DerivationDescription = "Colour page of the GluCEST analysis"
+    dataset.SamplesPerPixel = 3
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.PlanarConfiguration = 0
+    dataset.Rows, dataset.Columns = page.shape[:2]
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    dataset.add_new("PixelData", "OB", page.tobytes())
+    if maps:
+        dataset.SourceImageSequence = [_reference(image, context) for image in maps]
+    return dataset
+
+
+def _reference(image: Dataset, context: OutputContext) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = image.SOPClassUID
+    item.ReferencedSOPInstanceUID = image.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = [coded(context.templates, "source_for_processing")]
+    return item

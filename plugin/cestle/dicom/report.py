@@ -1,0 +1,411 @@
+"""The numbers and the call as a Comprehensive 3D SR after TID 1500 (PS3.16)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pydicom
+from highdicom import sr
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+
+from cestle.config.reporting import IndexGroup, ReportRow, TemplateSet
+from cestle.dicom.coding import ascii_text, coded
+from cestle.dicom.identity import DEVICE_UID, MANUFACTURER, MODEL, OutputContext
+from cestle.dicom.segmentation import blank_patient, segment_label, tracking_uid
+from cestle.errors import HeaderError
+from cestle.measurement import Side, Structure
+from cestle.study.analysis import StudyAnalysis
+
+PRODUCT: Final = "report"
+NOT_COMPUTED: Final = "not_computed"
+
+_LIBRARY_KEYWORDS: Final = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("Modality", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing"),
+    *("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness"),
+)
+
+Groups = list[
+    sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
+]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportSources:
+    """The objects that a report refers to.
+
+    Parameters
+    ----------
+    maps
+        The unfinished map images.
+    segmentation
+        The unfinished segmentation; None without one.
+    segment_numbers
+        Segment by name of the region.
+    received
+        Headers of all sources by role.
+    """
+
+    maps: Sequence[Dataset]
+    segmentation: Dataset | None
+    segment_numbers: Mapping[str, int]
+    received: Mapping[str, Sequence[Dataset]]
+
+
+def build_report(
+    analysis: StudyAnalysis, sources: ReportSources, context: OutputContext
+) -> Dataset:
+    """Build the report, patient and study still to be written.
+
+    Parameters
+    ----------
+    analysis
+        The study; a report is also made of one that gave nothing, and says why.
+    sources
+        What the report refers to.
+    context
+        What all objects share.
+
+    Raises
+    ------
+    HeaderError
+        When the predecessor is a report of another study.
+    """
+    builder = _Builder(analysis, sources, context)
+    templates = context.templates
+    content = sr.MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=coded(templates, "procedure_reported"),
+        imaging_measurements=builder.groups(),
+        title=coded(templates, "report_title"),
+        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
+            coded(templates, "english")
+        ),
+        referenced_images=_library(sources.received) or None,
+    )
+    return sr.Comprehensive3DSR(
+        evidence=_evidence(sources),
+        content=content[0],
+        series_instance_uid=context.series_uid(PRODUCT),
+        series_number=context.series_number(PRODUCT),
+        sop_instance_uid=context.instance_uid(PRODUCT),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        # Spectroscopy is an arm of the examination that this version does not assess.
+        is_complete=False,
+        is_final=False,
+        is_verified=False,
+        previous_versions=_predecessors(context),
+    )
+
+
+class _Builder:
+    """The measurement groups, in the order of the template."""
+
+    def __init__(
+        self, analysis: StudyAnalysis, sources: ReportSources, context: OutputContext
+    ) -> None:
+        self._analysis = analysis
+        self._sources = sources
+        self._context = context
+        self._templates: TemplateSet = context.templates
+        self._report = context.templates.report
+        self._tree = analysis.results.to_json()
+
+    def groups(self) -> Groups:
+        """All groups."""
+        groups: Groups = [self._region(name) for name in self._report.region_groups.regions]
+        groups += [self._index(group) for group in self._report.index_groups]
+        groups += [self._call(), self._mrs()]
+        return groups
+
+    def _code(self, name: str) -> sr.CodedConcept:
+        return coded(self._templates, name)
+
+    def _region(
+        self, name: str
+    ) -> (
+        sr.VolumetricROIMeasurementsAndQualitativeEvaluations
+        | sr.MeasurementsAndQualitativeEvaluations
+    ):
+        structure, side = name.rsplit("_", 1)
+        measurements = self._numbers(self._report.region_groups.rows, name)
+        site = sr.FindingSite(anatomic_location=self._code(structure), laterality=self._code(side))
+        tracking = sr.TrackingIdentifier(
+            uid=tracking_uid(name, self._context),
+            identifier=segment_label(Structure(structure), Side(side)),
+        )
+        number = self._sources.segment_numbers.get(name)
+        segmentation = self._sources.segmentation
+        if not measurements or number is None or segmentation is None:
+            return self._plain(
+                tracking=tracking,
+                finding=structure,
+                site=site,
+                measurements=measurements,
+                evaluations=[] if measurements else [self._reason(self._region_code(name))],
+                comments=() if measurements else (self._region_reason(name),),
+            )
+        return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_segment=self._referenced_segment(segmentation, number),
+            finding_type=self._code(structure),
+            finding_sites=[site],
+            measurements=measurements,
+        )
+
+    def _referenced_segment(self, segmentation: Dataset, number: int) -> sr.ReferencedSegment:
+        return sr.ReferencedSegment(
+            sop_class_uid=segmentation.SOPClassUID,
+            sop_instance_uid=segmentation.SOPInstanceUID,
+            segment_number=number,
+            source_images=[
+                sr.SourceImageForSegmentation(
+                    referenced_sop_class_uid=image.SOPClassUID,
+                    referenced_sop_instance_uid=image.SOPInstanceUID,
+                )
+                for image in self._sources.maps
+            ],
+        )
+
+    def _index(self, group: IndexGroup) -> sr.MeasurementsAndQualitativeEvaluations:
+        block = self._tree["asymmetry"].get(group.index)
+        measurements = [] if block is None else self._index_numbers(group, block)
+        reason = self._tree["asymmetry"]["reasons"].get(group.index, "not computed")
+        return self._plain(
+            tracking=self._tracking(group.index, self._code(group.index).meaning),
+            finding=group.finding,
+            site=sr.FindingSite(anatomic_location=self._code(group.site)),
+            measurements=measurements,
+            evaluations=[] if measurements else [self._reason(self._index_code(group))],
+            comments=() if measurements else (reason,),
+        )
+
+    def _index_numbers(self, group: IndexGroup, block: Mapping[str, Any]) -> list[sr.Measurement]:
+        low, high = block["ci95"] or (None, None)
+        values = (
+            (group.index, block["value"]),
+            ("dai_standard_error", block["standard_error"]),
+            ("dai_ci_low", low),
+            ("dai_ci_high", high),
+        )
+        return [
+            sr.Measurement(
+                name=self._code(name),
+                value=float(value),
+                unit=self._code("ratio"),
+                method=self._code(group.method) if name == group.index else None,
+                algorithm_id=self._algorithm() if name == group.index else None,
+            )
+            for name, value in values
+            if value is not None
+        ]
+
+    def _call(self) -> sr.MeasurementsAndQualitativeEvaluations:
+        group = self._report.call_group
+        call = self._analysis.results.lateralization
+        values = {str(name): value for name, value in group.values.items()}
+        evaluation = sr.QualitativeEvaluation(
+            name=self._code("lateralization_call"), value=self._code(values[call.call])
+        )
+        comments = (
+            self._templates.series.research_comment,
+            "An observation on GluCEST, no diagnosis.",
+            f"rule: {call.rule}",
+            *call.reasons,
+            *self._analysis.results.reasons,
+        )
+        return self._plain(
+            tracking=self._tracking("call", "GluCEST lateralization"),
+            finding=group.finding,
+            site=sr.FindingSite(anatomic_location=self._code("brain")),
+            measurements=self._numbers(group.rows, None),
+            evaluations=[evaluation],
+            comments=tuple(dict.fromkeys(comments)),
+        )
+
+    def _mrs(self) -> sr.MeasurementsAndQualitativeEvaluations:
+        group = self._report.mrs_group
+        return self._plain(
+            tracking=self._tracking("mrs", "Edited MRS"),
+            finding=group.finding,
+            site=sr.FindingSite(anatomic_location=self._code("hippocampus")),
+            measurements=[],
+            evaluations=[self._reason(group.reason)],
+            comments=(f"MRS not assessed: {self._analysis.results.mrs_reason}",),
+        )
+
+    def _plain(
+        self,
+        *,
+        tracking: sr.TrackingIdentifier,
+        finding: str,
+        site: sr.FindingSite,
+        measurements: list[sr.Measurement],
+        evaluations: list[sr.QualitativeEvaluation],
+        comments: tuple[str, ...],
+    ) -> sr.MeasurementsAndQualitativeEvaluations:
+        """A TID 1501 group with comments, which highdicom has no parameter for."""
+        group = sr.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            finding_type=self._code(finding),
+            finding_sites=[site],
+            measurements=measurements or None,
+            qualitative_evaluations=evaluations or None,
+            source_images=[
+                sr.SourceImageForMeasurementGroup(
+                    referenced_sop_class_uid=image.SOPClassUID,
+                    referenced_sop_instance_uid=image.SOPInstanceUID,
+                )
+                for image in self._sources.maps
+            ]
+            or None,
+        )
+        for comment in comments:
+            group[0].ContentSequence.append(
+                sr.TextContentItem(
+                    name=self._code("comment"),
+                    value=ascii_text(comment),
+                    relationship_type=sr.RelationshipTypeValues.CONTAINS,
+                )
+            )
+        return group
+
+    def _numbers(self, rows: Sequence[ReportRow], region: str | None) -> list[sr.Measurement]:
+        """The rows that have a value; none is ever written without one."""
+        found = []
+        for row in rows:
+            value = value_at(self._tree, row.source.replace("{region}", region or ""))
+            if value is None:
+                continue
+            found.append(
+                sr.Measurement(
+                    name=self._code(row.name),
+                    value=float(value),
+                    unit=self._code(row.unit),
+                    derivation=None if row.derivation is None else self._code(row.derivation),
+                    method=None if row.method is None else self._code(row.method),
+                    algorithm_id=self._algorithm() if row.name == "glucest" else None,
+                )
+            )
+        return found
+
+    def _algorithm(self) -> sr.AlgorithmIdentification:
+        """TID 4019: how the number was made, with the rule and its source."""
+        results = self._analysis.results
+        call, method = results.lateralization, results.glucest
+        return sr.AlgorithmIdentification(
+            name=MODEL,
+            version=results.software_version,
+            parameters=[
+                ascii_text(line)
+                for line in (
+                    f"source: {method.source}",
+                    f"b0: {method.b0_method}",
+                    f"b1: {method.b1_method}",
+                    f"rule: {call.rule}",
+                    f"cut-off: {call.cutoff:g}",
+                    f"cut-off source: {call.cutoff_source}",
+                    f"templates: {self._templates.label}",
+                )
+            ],
+        )
+
+    def _tracking(self, part: str, identifier: str) -> sr.TrackingIdentifier:
+        return sr.TrackingIdentifier(
+            uid=self._context.uid(f"tracking.{part}"), identifier=identifier
+        )
+
+    def _reason(self, code: str) -> sr.QualitativeEvaluation:
+        return sr.QualitativeEvaluation(name=self._code(NOT_COMPUTED), value=self._code(code))
+
+    def _region_reason(self, name: str) -> str:
+        reasons = self._analysis.results.glucest.reasons
+        return reasons.get(name) or reasons.get("glucest_map") or "not computed"
+
+    def _region_code(self, name: str) -> str:
+        """Why a region has no mean, as a code."""
+        if self._analysis.glucest is None:
+            return "no_data"
+        supplied = {region.name for region in self._analysis.inputs.regions}
+        return "quality_fail" if name in supplied else "roi_missing"
+
+    def _index_code(self, group: IndexGroup) -> str:
+        """Why an index has no value, as a code."""
+        rois = self._analysis.results.glucest.rois
+        names = [f"{group.site}_{side}" for side in Side]
+        absent = [self._region_code(name) for name in names if rois.get(name) is None]
+        if absent:
+            return absent[0]
+        if self._analysis.inputs.onset_side is None and group.method == "method_ic":
+            return "side_unknown"
+        return "quality_fail"
+
+
+def value_at(tree: Mapping[str, Any], path: str) -> float | None:
+    """The number at a dotted path of the results; None where a part of it is null or absent."""
+    node: Any = tree
+    for part in path.split("."):
+        if not isinstance(node, Mapping) or node.get(part) is None:
+            return None
+        node = node[part]
+    return float(node)
+
+
+def _observer() -> sr.ObservationContext:
+    device = sr.DeviceObserverIdentifyingAttributes(
+        uid=DEVICE_UID, name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
+    )
+    return sr.ObservationContext(
+        observer_device_context=sr.ObserverContext(
+            observer_type=codes.DCM.Device, observer_identifying_attributes=device
+        )
+    )
+
+
+def _reference(dataset: Dataset) -> Dataset:
+    """What the report needs of an object: its place in the study, and nobody's name."""
+    reference = Dataset()
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        setattr(reference, keyword, dataset[keyword].value)
+    blank_patient(reference)
+    return reference
+
+
+def _evidence(sources: ReportSources) -> list[Dataset]:
+    objects = [*sources.maps]
+    objects += [] if sources.segmentation is None else [sources.segmentation]
+    objects += [dataset for received in sources.received.values() for dataset in received]
+    unique = {str(dataset.SOPInstanceUID): dataset for dataset in objects}
+    return [_reference(dataset) for dataset in unique.values()]
+
+
+def _library(received: Mapping[str, Sequence[Dataset]]) -> list[Dataset]:
+    """One plain image of each source series; objects without a plane of their own are left out."""
+    library: dict[str, Dataset] = {}
+    for datasets in received.values():
+        for dataset in datasets:
+            if all(dataset.get(keyword) not in (None, "") for keyword in _LIBRARY_KEYWORDS):
+                library.setdefault(str(dataset.SeriesInstanceUID), _plain_image(dataset))
+    return list(library.values())
+
+
+def _plain_image(dataset: Dataset) -> Dataset:
+    image = Dataset()
+    for keyword in _LIBRARY_KEYWORDS:
+        image.add(dataset[keyword])
+    return image
+
+
+def _predecessors(context: OutputContext) -> list[Dataset] | None:
+    path = context.identity.predecessor
+    if path is None:
+        return None
+    previous = pydicom.dcmread(path, stop_before_pixels=True)
+    if previous.StudyInstanceUID != context.header.study_instance_uid:
+        raise HeaderError(
+            f"the report of the revision before belongs to study {previous.StudyInstanceUID}, "
+            f"study {context.header.study_instance_uid} was expected; name the right one."
+        )
+    return [_reference(previous)]

@@ -1,0 +1,116 @@
+"""The regions as they were used: shares of voxels on the grid of the map, as a SEG."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from pydicom import Dataset
+
+from cestle.anatomy.regions import Region
+from cestle.dicom.coding import ascii_text, coded
+from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
+from cestle.measurement import Side, Structure
+
+PRODUCT: Final = "segmentation"
+_LEVELS: Final = 255
+_ALGORITHM_TYPES: Final = {"manual": "MANUAL", "automatic": "AUTOMATIC"}
+
+
+def segment_label(structure: Structure, side: Side) -> str:
+    """Name of a region in objects, such as ``Left hippocampus``."""
+    return f"{side.capitalize()} {structure}"
+
+
+def tracking_uid(region_name: str, context: OutputContext) -> str:
+    """UID by which segment and measurements of a region find each other."""
+    return context.uid(f"tracking.{region_name}")
+
+
+def build_segmentation(
+    regions: Sequence[Region], maps: Sequence[Dataset], context: OutputContext
+) -> Dataset:
+    """Build the segmentation, patient and study still to be written.
+
+    Parameters
+    ----------
+    regions
+        Regions on the grid of the map, none of them empty.
+    maps
+        The unfinished map images, which are the segmentation's sources.
+    context
+        What all objects share.
+    """
+    # Segments along the last axis, as highdicom expects: (slices, rows, columns, segments).
+    fractions = np.stack([np.clip(region.fraction, 0.0, 1.0) for region in regions], axis=-1)
+    return hd.seg.Segmentation(
+        source_images=[_carrier(image) for image in maps],
+        pixel_array=np.rint(fractions * _LEVELS) / _LEVELS,
+        segmentation_type=hd.seg.SegmentationTypeValues.FRACTIONAL,
+        fractional_type=hd.seg.SegmentationFractionalTypeValues.OCCUPANCY,
+        max_fractional_value=_LEVELS,
+        segment_descriptions=[
+            _description(number, region, context) for number, region in enumerate(regions, 1)
+        ],
+        series_instance_uid=context.series_uid(PRODUCT),
+        series_number=context.series_number(PRODUCT),
+        sop_instance_uid=context.instance_uid(PRODUCT),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MODEL,
+        software_versions=context.results.software_version,
+        device_serial_number=SERIAL_NUMBER,
+        content_label="GLUCEST_ROIS",
+        content_description="Regions as used for the GluCEST means",
+        content_creator_name="cestle^software",
+    )
+
+
+def _carrier(image: Dataset) -> Dataset:
+    """A copy of a map image with the empty patient that highdicom needs to find."""
+    carrier = Dataset()
+    for element in image:
+        if element.keyword != "PixelData":
+            carrier.add(element)
+    blank_patient(carrier)
+    return carrier
+
+
+def blank_patient(dataset: Dataset) -> None:
+    """Give a data set empty type 2 attributes of patient and study, for builders that copy them."""
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID"):
+        setattr(dataset, keyword, None)
+    for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
+        setattr(dataset, keyword, None)
+
+
+def _description(number: int, region: Region, context: OutputContext) -> hd.seg.SegmentDescription:
+    templates = context.templates
+    label = segment_label(region.structure, region.side)
+    kind = coded(templates, str(region.structure))
+    side = coded(templates, "left" if region.side is Side.LEFT else "right")
+    algorithm = _ALGORITHM_TYPES.get(region.source.creation, "SEMIAUTOMATIC")
+    family = coded(templates, "region_as_supplied")
+    description = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=label,
+        segmented_property_category=coded(templates, "anatomical_structure"),
+        segmented_property_type=kind,
+        algorithm_type=algorithm,
+        algorithm_identification=(
+            None
+            if algorithm == "MANUAL"
+            else hd.AlgorithmIdentificationSequence(
+                name="as supplied", family=family, version="unknown"
+            )
+        ),
+        tracking_uid=tracking_uid(region.name, context),
+        tracking_id=label,
+    )
+    # highdicom has no parameter for the side of the property type.
+    item = description.SegmentedPropertyTypeCodeSequence[0]
+    item.SegmentedPropertyTypeModifierCodeSequence = [side]
+    description.SegmentDescription = ascii_text(
+        f"{region.source.form}, {region.source.creation}, resampled to the GluCEST grid"
+    )[:64]
+    return description
