@@ -113,7 +113,7 @@ def _text_condition(
 class B0Model(_Strict):
     """Meaning of the numbers of a B0 map."""
 
-    unit: Literal["Hz", "ppm", "ppm*1000", "rad"]
+    unit: Literal["Hz", "ppm", "ppm*1000", "rad", "declared"]
     sign: Literal[1, -1] = 1
     factor: float = 1.0
     delta_te_ms: float | None = Field(default=None, gt=0.0)

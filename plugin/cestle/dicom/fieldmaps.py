@@ -1,6 +1,7 @@
 """B0, B1 and vendor maps in the units of the core, checked for plausibility."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -45,9 +46,21 @@ def read_b0_hz(slices: Sequence[Slice], *, f0_mhz: float | None = None) -> tuple
     encoding = rule.b0
     if encoding is None:
         raise ProtocolError(f"rule {rule.name} declares no unit for the B0 map.")
-    declared = {B0Unit.PPM_1000: ""}.get(encoding.unit, encoding.unit.value)
+    if encoding.unit is B0Unit.DECLARED:
+        encoding = replace(encoding, unit=_declared_b0_unit(slices, rule))
+    declared = "" if encoding.unit is B0Unit.PPM_1000 else encoding.unit.value
     volume, values = _quantities(slices, rule, name="the B0 map", unit=declared)
     return volume, _to_hz(values * encoding.factor, encoding, f0_mhz)
+
+
+def _declared_b0_unit(slices: Sequence[Slice], rule: Rule) -> B0Unit:
+    units = {scaling(one.facts).unit for one in slices}
+    if len(units) != 1 or not units <= {B0Unit.HZ.value, B0Unit.PPM.value}:
+        raise ProtocolError(
+            f"the B0 map declares neither Hz nor ppm, but rule {rule.name} relies on it; name the "
+            f"unit in {rule.source}."
+        )
+    return B0Unit(units.pop())
 
 
 def _to_hz(values: Real, encoding: B0Encoding, f0_mhz: float | None) -> Real:
@@ -66,6 +79,8 @@ def _to_hz(values: Real, encoding: B0Encoding, f0_mhz: float | None) -> Real:
                 )
             thousandth = 1e-3 if encoding.unit is B0Unit.PPM_1000 else 1.0
             return encoding.sign * values * thousandth * f0_mhz
+        case B0Unit.DECLARED:
+            raise ProtocolError("the B0 map has no unit; name it in the classification rules.")
 
 
 def read_b0_ppm(slices: Sequence[Slice], *, f0_mhz: float, inside: Bool) -> tuple[Volume, Real]:

@@ -35,10 +35,10 @@ _SAME_GRID_MM: Final = 0.05
 
 # Words for a missing role: what it is, and what to do.
 _WORDS: Final = {
-    Role.CEST_SOURCE: "CEST source images",
+    Role.CEST_SOURCE: "CEST source series",
     Role.B0_MAP: "B0 map",
     Role.B1_MAP: "B1 map",
-    Role.T1_3D: "3D T1",
+    Role.T1_3D: "3D T1 series",
     Role.ROI: "region of interest",
 }
 
@@ -288,7 +288,7 @@ def _read_fields(
             collect.absent(role)
         elif saturation is None:
             collect.missing.append(
-                (role.value, f"the {_WORDS[role]} is not used without CEST source images.")
+                (role.value, f"the {_WORDS[role]} is not used without a CEST source series.")
             )
     if saturation is None:
         return None

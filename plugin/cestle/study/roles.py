@@ -77,6 +77,8 @@ class B0Unit(StrEnum):
     PPM = "ppm"
     PPM_1000 = "ppm*1000"
     RADIAN = "rad"
+    DECLARED = "declared"
+    """Hz or ppm, as the object itself says; refused when it says nothing."""
 
 
 class B1Unit(StrEnum):
