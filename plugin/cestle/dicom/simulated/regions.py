@@ -139,6 +139,7 @@ def _fix_identity(dataset: Dataset, header: StudyHeader, number: int) -> None:
     dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for index in dataset.DimensionIndexSequence:
         index.DimensionOrganizationUID = organization
+    del dataset.ContributingEquipmentSequence  # names the library, at the time of the clock
     _set_times(dataset, header)
 
 
