@@ -3,9 +3,10 @@
 from io import BytesIO
 
 import pydicom
-from phantoms.analysis_builder import FRAME_UID, STUDY_UID, coronal_grid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+
+from phantoms.analysis_builder import FRAME_UID, STUDY_UID, coronal_grid
 
 CHINESE_NAME = "Zhang^San=张^三"
 LATIN_NAME = "Zhang^San"

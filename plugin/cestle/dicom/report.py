@@ -286,7 +286,7 @@ class _Builder:
                     unit=self._code(row.unit),
                     derivation=None if row.derivation is None else self._code(row.derivation),
                     method=None if row.method is None else self._code(row.method),
-                    algorithm_id=self._algorithm() if row.name == "glucest" else None,
+                    algorithm_id=self._algorithm() if row.derivation == "mean" else None,
                 )
             )
         return found

@@ -119,7 +119,10 @@ def side_frames(
     if not boxes:
         return {}
     row_mm, column_mm = orientation.pixel_mm
-    need_rows = max(bottom - top for top, bottom, _, _ in boxes.values()) + 2 * _MARGIN_VOXELS
+    # Both sides show the same rows, so that left and right are compared at one height.
+    top = min(box[0] for box in boxes.values())
+    bottom = max(box[1] for box in boxes.values())
+    need_rows = bottom - top + 2 * _MARGIN_VOXELS
     need_columns = max(right - left for _, _, left, right in boxes.values()) + 2 * _MARGIN_VOXELS
     per_mm = min(size[1] / (need_rows * row_mm), size[0] / (need_columns * column_mm))
     if row_mm == column_mm:
@@ -129,8 +132,8 @@ def side_frames(
     rows = min(int(size[1] / scale[0]), shape[0])
     columns = min(int(size[0] / scale[1]), shape[1])
     frames = {}
-    for side, (top, bottom, left, right) in boxes.items():
-        first_row = int(np.clip((top + bottom - rows) // 2, 0, shape[0] - rows))
+    first_row = int(np.clip((top + bottom - rows) // 2, 0, shape[0] - rows))
+    for side, (_, _, left, right) in boxes.items():
         first_column = int(np.clip((left + right - columns) // 2, 0, shape[1] - columns))
         frames[side] = Frame(
             first_row=first_row,

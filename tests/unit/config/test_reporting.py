@@ -1,0 +1,173 @@
+"""The templates of the outputs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from pydicom.sr._concepts_dict import concepts
+
+from cestle.config.reporting import load_template_set
+from cestle.config.templates import TemplateFolder, shipped_templates_dir
+from cestle.errors import ConfigError
+from phantoms import analysis_builder as build
+
+FOLDER = TemplateFolder.default()
+SOURCES = Path(__file__).parents[3] / "plugin" / "cestle"
+
+
+@pytest.fixture(scope="module")
+def templates():
+    return load_template_set(FOLDER)
+
+
+@pytest.fixture
+def overlay(tmp_path):
+    """A site folder; call it with a relative path and a function that changes the text."""
+
+    def change(relative, edit):
+        text = (shipped_templates_dir() / relative).read_text(encoding="utf-8")
+        target = tmp_path / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(edit(text), encoding="utf-8")
+        return TemplateFolder.default(tmp_path)
+
+    return change
+
+
+def dictionary_meanings(scheme, value):
+    """Meanings that pydicom's dictionary gives a code, in lower case."""
+    return {
+        codes[value][0].lower() for codes in concepts.get(scheme, {}).values() if value in codes
+    }
+
+
+def test_standard_codes_stand_in_the_dictionary(templates):
+    """Every code of a public scheme has its value and meaning in pydicom, or states a reason."""
+    for name, code in templates.codes.standard.items():
+        if code.reason is None:
+            assert code.meaning.lower() in dictionary_meanings(code.scheme, code.value), name
+
+
+def test_codes_are_unique_and_used(templates):
+    """No private value occurs twice, and each name is used by a template or by the code."""
+    private = templates.codes.private.codes
+    assert len({code.value for code in private.values()}) == len(private)
+    texts = [
+        path.read_text(encoding="utf-8")
+        for path in [
+            *(SOURCES / "dicom").glob("*.py"),
+            shipped_templates_dir() / "sr/tle_report.yaml",
+        ]
+    ]
+    unused = [name for name in templates.codes.names() if not any(name in text for text in texts)]
+    assert unused == []
+
+
+def test_languages_have_the_same_keys():
+    """English and Chinese have one set of keys, and Chinese fits GB18030 and UTF-8."""
+    english, chinese = (FOLDER.load(f"i18n/{name}.yaml")["texts"] for name in ("en", "zh-CN"))
+    assert set(english) == set(chinese)
+    for text in chinese.values():
+        assert text.encode("gb18030").decode("gb18030") == text
+
+
+def test_every_result_is_reported_or_ignored_on_purpose(templates):
+    """Each number of the results is a row of the report or listed with a reason."""
+    report = templates.report
+    rows = [*report.region_groups.rows, *report.call_group.rows]
+    named = {row.source for row in rows} | set(report.unreported)
+    named |= {f"asymmetry.{group.index}" for group in report.index_groups}
+
+    def leaves(node, path):
+        if path in named or path.split(".")[0] in named:
+            return
+        if isinstance(node, dict):
+            for key, value in node.items():
+                part = "{region}" if path == "glucest.rois" else key
+                yield from leaves(value, f"{path}.{part}" if path else part)
+        elif isinstance(node, (int, float)) and not isinstance(node, bool):
+            yield path
+
+    tree = build.analysis().results.to_json()
+    for part in ("schema", "study_instance_uid", "revision", "software", "outputs"):
+        del tree[part]
+    spread = {
+        f"glucest.rois.{{region}}.{f}.{p}"
+        for f in ("b0_shift_ppm", "relative_b1")
+        for p in ("p5", "p95")
+    }
+    assert set(leaves(tree, "")) - spread - {"lateralization.cutoff"} == set()
+
+
+def test_an_overlay_changes_one_thing(overlay, templates):
+    """A site may set another range, and the hash of the templates then differs."""
+    site = load_template_set(
+        overlay("page/layout.yaml", lambda text: text.replace("[5.0, 12.0]", "[4.0, 14.0]"))
+    )
+    assert (site.presentation.scale.low, site.presentation.scale.high) == (4.0, 14.0)
+    assert site.content_hash != templates.content_hash
+
+
+@pytest.mark.parametrize(
+    ("relative", "old", "new", "words"),
+    [
+        ("page/layout.yaml", "colour_map: viridis", "colour_map: jet", "colour_map"),
+        ("page/layout.yaml", "[5.0, 12.0]", "[12.0, 5.0]", "range_percent must rise"),
+        ("page/layout.yaml", "index_axis", "index_axes", "index_axes"),
+        ("codes/concepts.yaml", '"5366008"', "5366008", "concepts.hippocampus.value"),
+        ("codes/99CESTLE.yaml", "value: GLUCEST,", "value: GLUCESTPERCENTAGES,", "codes.glucest"),
+        ("sr/tle_report.yaml", "name: valid_fraction", "name: valid_part", "valid_part"),
+        ("objects/series.yaml", "offset: 4", "offset: four", "objects.report.offset"),
+        ("i18n/en.yaml", "  title:", "  tittle:", "tittle"),
+        ("template-set.yaml", "version:", "versions:", "versions"),
+    ],
+)
+def test_a_broken_template_names_file_and_place(overlay, relative, old, new, words):
+    """A fault in any template is refused with the file and the place in one line."""
+    folder = overlay(relative, lambda text: text.replace(old, new, 1))
+    with pytest.raises(ConfigError) as fault:
+        load_template_set(folder)
+    assert words in str(fault.value)
+    assert Path(relative).name in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_the_map_cannot_be_switched_off(overlay):
+    """Switching off an object that others refer to is refused."""
+
+    def disable(text):
+        tree = yaml.safe_load(text)
+        tree["objects"]["glucest_map"]["enabled"] = False
+        return yaml.safe_dump(tree)
+
+    with pytest.raises(ConfigError, match="cannot be switched off"):
+        load_template_set(overlay("objects/series.yaml", disable))
+
+
+def test_a_wrong_placeholder_is_refused(overlay):
+    """A text that asks for a word the program does not have is refused at the start."""
+    folder = overlay("i18n/zh-CN.yaml", lambda text: text.replace("编号 {value}", "编号 {wert}", 1))
+    site = load_template_set(folder)
+    assert site.presentation.texts["title"].isascii()
+    with_font = folder.path("page/layout.yaml").read_text(encoding="utf-8")
+    target = folder.overlay / "page" / "layout.yaml"
+    target.parent.mkdir(exist_ok=True)
+    font = shutil.which("python3") or "/bin/sh"
+    target.write_text(with_font.replace("cjk_fonts:\n", f"cjk_fonts:\n  - {font}\n"), "utf-8")
+    with pytest.raises(ConfigError, match="patient_id"):
+        load_template_set(folder, language="zh-CN")
+
+
+def test_chinese_without_a_font_falls_back_to_english(overlay):
+    """When no font holds Chinese, the page is English and no font is named."""
+    folder = overlay(
+        "page/layout.yaml",
+        lambda text: (
+            text.split("cjk_fonts:")[0]
+            + "cjk_fonts: [/no/such/font.ttc]\nindex_axis: 0.2\nreferences: {}\n"
+        ),
+    )
+    site = load_template_set(folder, language="zh-CN")
+    assert site.cjk_font is None
+    assert site.presentation.texts["title"].isascii()

@@ -1,0 +1,125 @@
+"""What the colour page says."""
+
+from dataclasses import replace
+
+import pytest
+
+from cestle.config.reporting import load_template_set
+from cestle.config.templates import TemplateFolder
+from cestle.measurement import Side, Structure
+from cestle.study.presentation import (
+    BannerPolicy,
+    PatientBanner,
+    banner_lines,
+    build_page,
+    field_contents,
+    signed,
+)
+from phantoms import analysis_builder as build
+
+PATIENT = PatientBanner(
+    name="Zhang San", patient_id="TLE-0042", birth_date="19900229", sex="F", study_date="2026-11-20"
+)
+
+
+@pytest.fixture(scope="module")
+def presentation():
+    return load_template_set(TemplateFolder.default()).presentation
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown", "hidden"),
+    [
+        (BannerPolicy.FULL, ("Zhang San", "TLE-0042", "19900229"), ()),
+        (BannerPolicy.ID_ONLY, ("TLE-0042",), ("Zhang", "1990")),
+        (BannerPolicy.INITIALS, ("Z.S.", "TLE-0042"), ("Zhang", "1990")),
+        (BannerPolicy.NONE, (), ("Zhang", "TLE", "1990")),
+    ],
+)
+def test_the_banner_says_what_the_policy_allows(presentation, policy, shown, hidden):
+    """Each policy shows its parts of the patient and none of the others, and always the study."""
+    lines = " ".join(banner_lines(PATIENT, replace(presentation, banner_policy=policy), 1))
+    assert "2026-11-20" in lines
+    assert all(part in lines for part in shown)
+    assert not any(part in lines for part in hidden)
+
+
+def test_the_shipped_banner_shows_the_id_only(presentation):
+    """The default policy keeps the name out of the pixels."""
+    assert presentation.banner_policy is BannerPolicy.ID_ONLY
+
+
+def test_rule_score_and_margin_stand_on_the_page(presentation):
+    """The call states the rule with its cut-off, the score and its distance to the cut-off."""
+    analysis = build.analysis()
+    call = build_page(analysis, presentation, PATIENT).call
+    result = analysis.results.lateralization
+    assert call.side is Side.LEFT
+    assert call.facts[0] == "rule: dai_glu_h_epi > 0.0026"
+    assert signed(result.score, 4) in call.facts[1]
+    assert signed(result.score - 0.0026, 4) in call.facts[1]
+
+
+def test_index_row_has_value_and_95_percent_interval(presentation):
+    """The interval of an index is its value ± 1.96 standard errors."""
+    analysis = build.analysis()
+    row = build_page(analysis, presentation, PATIENT).indices.rows[0]
+    index = analysis.results.asymmetry.indices["dai_glu_h_epi"]
+    assert row.interval == pytest.approx(
+        (
+            index.value - 1.959964 * index.standard_error,
+            index.value + 1.959964 * index.standard_error,
+        )
+    )
+    assert signed(row.interval[0], 3) in row.text
+    assert signed(row.interval[1], 3) in row.text
+
+
+def test_published_controls_lie_behind_the_hippocampus(presentation):
+    """The band is 0.020 ± 0.051, the published mean and standard deviation of controls."""
+    reference = build_page(build.analysis(), presentation, PATIENT).indices.rows[0].reference
+    assert reference.centre == pytest.approx(0.020)
+    assert (reference.low, reference.high) == pytest.approx((0.020 - 0.051, 0.020 + 0.051))
+
+
+def test_rows_stand_in_image_order(presentation):
+    """The right row stands before the left one, as right lies left of left in the picture."""
+    rows = build_page(build.analysis(), presentation, PATIENT).rows
+    assert [row.side for row in rows] == [Side.RIGHT, Side.LEFT] * 2
+
+
+def test_an_absent_region_says_why(presentation):
+    """A region that was not sent has one cell with the reason, and no number."""
+    absent = ((Structure.AMYGDALA, Side.LEFT),)
+    page = build_page(build.analysis(absent=absent), presentation, PATIENT)
+    assert len(page.rows[3].cells) == 1
+    assert "no region was sent" in page.rows[3].cells[0]
+    assert any("amygdala" in line for line in page.missing.lines)
+
+
+def test_a_study_without_map_says_why(presentation):
+    """Without CEST images there is no picture, the reason is there, the call is indeterminate."""
+    page = build_page(build.analysis_without_map(), presentation, PATIENT)
+    assert page.picture is None
+    assert "7 of 8 CEST images" in page.no_picture.lines[0]
+    assert page.call.side is None
+    assert page.call.headline == "INDETERMINATE"
+
+
+def test_spectroscopy_is_said_to_be_absent(presentation):
+    """The page says that MRS was not assessed."""
+    page = build_page(build.analysis(), presentation, PATIENT)
+    assert any("MRS not assessed" in line for line in page.missing.lines)
+
+
+def test_the_vendor_route_names_itself(presentation):
+    """A page from the scanner's own map says that its algorithm is not known."""
+    page = build_page(build.vendor_analysis(), presentation, PATIENT)
+    assert "algorithm is not known" in page.methods.lines[0]
+    assert page.indices.rows[0].interval is None
+
+
+def test_field_pictures_follow_the_inputs(presentation):
+    """There is a B0 and a B1 picture with field maps, and none without."""
+    assert set(field_contents(build.analysis(), presentation)) == {"b0", "b1"}
+    assert field_contents(build.analysis_without_map(), presentation) == {}
