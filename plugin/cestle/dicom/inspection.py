@@ -23,6 +23,7 @@ from cestle.study.roles import (
     Operator,
     Role,
     RuleSet,
+    acquisition_order,
     parse_number,
 )
 
@@ -315,13 +316,15 @@ def _rule_lines(members: Sequence[Classified]) -> list[str]:
     known = role is not Role.IGNORED
     lines = [f"role: {role.value}" + ("" if known else "   # CHOOSE a role"), "when:"]
     lines.append(f"  - {{element: SOPClassUID, equals: {facts.sop_class_uid}}}")
+    settled = {"SOPClassUID"}
     for element in ("Manufacturer", "SeriesDescription", "SequenceName"):
         value = facts.first(element)
         if value is not None and all(one.facts.first(element) == value for one in members):
             lines.append(f"  - {{element: {element}, equals: {_quoted(value)}}}")
-    if members[0].rule is not None:
-        # What told these images apart from others of the same name must stay.
-        lines += [f"  - {_condition_yaml(one)}" for one in members[0].rule.conditions]
+            settled.add(element)
+    # What told these images apart from others of the same name must stay.
+    conditions = () if members[0].rule is None else members[0].rule.conditions
+    lines += [f"  - {_condition_yaml(one)}" for one in conditions if one.element not in settled]
     lines += _role_block(members)
     varying = varying_elements([one.facts for one in members])
     lines += [f"# varies: {one.element}: {', '.join(one.examples[:4])}" for one in varying[:12]]
@@ -409,6 +412,8 @@ def _learned_offsets(facts: Sequence[InstanceFacts]) -> tuple[float, ...]:
     """Offsets at one slice position, when a label in ppm gives them."""
     first = facts[0].all("ImagePositionPatient")
     place = [one for one in facts if one.all("ImagePositionPatient") == first]
+    ordered = acquisition_order(place)
+    place = place if ordered is None else [place[index] for index in ordered[1]]
     for element in _label_elements(place):
         found = [_LABEL.search(one.first(element) or "") for one in place]
         if any(text is None or text["unit"].lower() != "ppm" for text in found):

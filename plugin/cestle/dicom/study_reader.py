@@ -462,9 +462,9 @@ def _read_regions(
     if regions is None:
         return ()
     used = {region.source.identifier for region in regions}
-    collect.sources[Role.ROI.value] = tuple(
-        stored.header for stored in rois if str(stored.header.SOPInstanceUID) in used
-    )
+    headers = tuple(stored.header for stored in rois if str(stored.header.SOPInstanceUID) in used)
+    if headers:
+        collect.sources[Role.ROI.value] = headers
     return regions
 
 

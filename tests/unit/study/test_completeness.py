@@ -1,0 +1,136 @@
+"""When a study is processed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cestle.study.completeness import (
+    GLUCEST_EXPECTATIONS,
+    State,
+    StudyProfile,
+    assess_completeness,
+    take_inventory,
+)
+from cestle.study.roles import classify
+from reading import facts, shipped_rules
+
+START = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
+PROFILE = StudyProfile(expectations=GLUCEST_EXPECTATIONS)
+
+
+def arrived(cest=8, *, declared=8, names=("B0Map", "B1Map"), roi=True, t1=True):
+    """Classified instances of a study."""
+    rules = shipped_rules()
+    images = [
+        facts(
+            "1.2.10",
+            f"1.2.10.{n}",
+            Manufacturer="UIH",
+            Modality="MR",
+            SeriesDescription="GluCEST",
+            NumberOfSlices=declared,
+        )
+        for n in range(cest)
+    ]
+    images += [
+        facts(f"1.2.2{n}", f"1.2.2{n}.1", Manufacturer="UIH", SeriesDescription=name)
+        for n, name in enumerate(names)
+    ]
+    if t1:
+        images.append(
+            facts(
+                "1.2.30",
+                "1.2.30.1",
+                Manufacturer="UIH",
+                SequenceName="gre_fsp",
+                MRAcquisitionType="3D",
+                SeriesDescription="t1_gre_fsp_3d",
+            )
+        )
+    if roi:
+        images.append(facts("1.2.40", "1.2.40.1", SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4"))
+    return [classify(image, rules) for image in images]
+
+
+def verdict(classified, *, quiet, waited=None):
+    """Verdict after `quiet` seconds without news."""
+    now = START + timedelta(seconds=quiet if waited is None else waited)
+    return assess_completeness(
+        take_inventory(classified),
+        PROFILE,
+        now=now,
+        last_arrival=now - timedelta(seconds=quiet),
+        first_arrival=START,
+    )
+
+
+def test_a_complete_study_waits_for_the_quiet_time_only():
+    """READY after 20 s of silence, WAIT before."""
+    assert verdict(arrived(), quiet=19.9).state is State.WAIT
+    assert verdict(arrived(), quiet=20.0).state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        (arrived(7), "CEST images (7 of 8)"),
+        (arrived(8, declared=16), "cest_source (8 of 16 instances)"),
+        (arrived(names=("B1Map",)), "B0 map"),
+        (arrived(roi=False), "regions"),
+        (arrived(t1=False), "3D T1"),
+    ],
+)
+def test_an_incomplete_study_waits_longer_and_says_what_is_missing(study, words):
+    """What is missing is named, and the study is processed only after the longer silence."""
+    waiting = verdict(study, quiet=60.0)
+    assert waiting.state is State.WAIT
+    assert words in waiting.reason
+    late = verdict(study, quiet=300.0)
+    assert late.state is State.READY_PARTIAL
+    assert words in late.missing
+
+
+def test_a_study_that_never_falls_silent_is_processed_in_the_end():
+    """After the longest time a trickle of instances no longer delays the study."""
+    trickle = verdict(arrived(), quiet=1.0, waited=120 * 60.0)
+    assert trickle.state is State.READY
+    assert "longest time" in trickle.reason
+
+
+def test_the_vendor_map_alone_needs_no_field_maps():
+    """The scanner's own map is already corrected, so B0 and B1 maps are not waited for."""
+    study = arrived(0, names=("GluCEST_Map",))
+    assert verdict(study, quiet=20.0).state is State.READY
+
+
+@given(st.permutations(range(12)), st.lists(st.integers(0, 11)))
+def test_order_and_repeats_change_nothing(order, repeats):
+    """Any order of arrival and any duplicates give the same inventory."""
+    study = arrived()
+    assert len(study) == 12
+    shuffled = [study[index] for index in [*order, *repeats]]
+    assert take_inventory(shuffled) == take_inventory(study)
+
+
+@given(
+    cest=st.integers(0, 8),
+    roi=st.booleans(),
+    quiet=st.floats(0.0, 400.0),
+    extra=st.floats(0.0, 8000.0),
+)
+def test_asking_again_at_the_stated_time_ends_the_wait(cest, roi, quiet, extra):
+    """A verdict to wait names the moment at which time alone ends it."""
+    study = take_inventory(arrived(cest, roi=roi))
+    first, last = START, START + timedelta(seconds=extra)
+    now = last + timedelta(seconds=quiet)
+    found = assess_completeness(study, PROFILE, now=now, last_arrival=last, first_arrival=first)
+    if found.state is not State.WAIT:
+        assert found.ask_again_at is None
+        return
+    again = assess_completeness(
+        study, PROFILE, now=found.ask_again_at, last_arrival=last, first_arrival=first
+    )
+    assert found.ask_again_at > now
+    assert again.state is not State.WAIT
