@@ -170,7 +170,7 @@ class EngineSection(_Section):
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
-    b0_method: Literal["none", "linear", "pchip", "quadratic", "ln_quadratic"] = "ln_quadratic"
+    b0_method: Literal["none", "linear", "pchip", "quadratic", "ln_quadratic"] = "quadratic"
     b1_method: Literal["none", "divide", "calibration"] = "none"
     b1_calibration_file: OptionalPath = None
     max_b0_shift_ppm: Annotated[float, Field(gt=0)] = 0.4

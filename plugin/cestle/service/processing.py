@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,13 +18,11 @@ from cestle.config.node import AnalysisSection, TemplatesSection
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
-from cestle.dicom.outputs import build_outputs, write_outputs
+from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.dicom.study_reader import read_study
 from cestle.errors import InputError
 from cestle.measurement import Side, Structure
-from cestle.render.pictures import render_pictures
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
-from cestle.study.presentation import page_content
 from cestle.study.results import Status, StudyResults
 
 Progress = Callable[[str], None]
@@ -118,7 +116,11 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     """
     _prepare(request)
     folder = TemplateFolder.default(request.templates.overlay_dir)
-    templates = load_template_set(folder)
+    templates = load_template_set(
+        folder,
+        language=request.analysis.language,
+        patient_banner=request.analysis.patient_banner,
+    )
     rules = load_rules(folder)
     settings = analysis_settings(request.analysis)
     progress("reading and recognising the images")
@@ -133,7 +135,6 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     )
     analysis = analyse_study(study.inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")
-    content = page_content(analysis, templates, request.analysis.language)
     identity = OutputIdentity(
         origin=request.origin,
         revision=request.revision,
@@ -142,7 +143,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     )
     objects = build_outputs(analysis, study.sources, templates, identity)
     records = write_outputs(objects, request.out_dir / "dicom")
-    _write_pictures(render_pictures(content), request.out_dir / "pictures")
+    _write_pictures(build_pictures(analysis, objects, templates), request.out_dir / "pictures")
     results = replace(analysis.results, outputs=records)
     _write_results(results, request.out_dir / "results.json")
     return results
@@ -174,7 +175,7 @@ def _prepare(request: ProcessRequest) -> None:
             stale.unlink()
 
 
-def _write_pictures(pictures: Sequence[tuple[str, bytes]], folder: Path) -> None:
+def _write_pictures(pictures: Iterable[tuple[str, bytes]], folder: Path) -> None:
     for name, content in pictures:
         (folder / name).write_bytes(content)
 

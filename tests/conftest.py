@@ -1,0 +1,40 @@
+"""Fixtures that many tests share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cestle.dicom.simulated import write_study
+from cestle.phantom.study import SimulatedStudy, SimulationSettings, simulate
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real files beside the checkout; the test is skipped where it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data (shared/data beside the checkout) are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quiet_phantom() -> SimulatedStudy:
+    """A noise-free study at nominal B1 with a coarse T1, to be fast."""
+    return simulate(SimulationSettings(seed=3, snr=None, b1_spread=0.0, t1_mm=1.6))
+
+
+@pytest.fixture(scope="session")
+def written_study(quiet_phantom, tmp_path_factory) -> Path:
+    """The study of `quiet_phantom` as files; not to be changed."""
+    folder = tmp_path_factory.mktemp("written") / "study"
+    write_study(quiet_phantom, folder)
+    return folder
+
+
+@pytest.fixture
+def own_study(written_study, tmp_path) -> Path:
+    """A copy of `written_study` that a test may spoil."""
+    return Path(shutil.copytree(written_study, tmp_path / "study"))
