@@ -1,3 +1,4 @@
+import dataclasses
 import filecmp
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ ODD = EncodingOptions(
     character_set="GB18030",
     patient_name=CHINESE,
 )
+DRAWN_ON_FRAMES = EncodingOptions(cest=CestForm.ENHANCED, regions=(RegionObject.SEG_ON_CEST,))
 BARE = {"regions": (), "patient_name": "A^B"}
 
 
@@ -80,6 +82,7 @@ def test_every_series_passes_dciodvfy(reference, odd, study, tmp_path):
         files += write_study(
             study, tmp_path / form.name, encoding=EncodingOptions(**{**BARE, "cest": form})
         )
+    files += write_study(study, tmp_path / "drawn", encoding=DRAWN_ON_FRAMES)
     firsts = {path.parent: path for path in reversed(files)}.values()
     assert {str(path): faults(path) for path in firsts} == {str(path): [] for path in firsts}
 
@@ -312,6 +315,29 @@ def test_segments_lie_on_the_coded_side(odd, series, drawn_on):
     source = "cest_1" if drawn_on == "cest" else "t1"
     assert seg.FrameOfReferenceUID == read(odd[0], source)[0].FrameOfReferenceUID
     assert seg.StudyInstanceUID == read(odd[0], source)[0].StudyInstanceUID
+
+
+def test_regions_can_be_drawn_on_a_multi_frame_object(odd, study, tmp_path):
+    """A SEG drawn on frames has the pixels and places of one drawn on classic images."""
+    write_study(study, tmp_path, encoding=DRAWN_ON_FRAMES)
+    (framed,), (classic,) = read(tmp_path, "seg_cest"), read(odd[0], "seg_cest")
+    np.testing.assert_array_equal(framed.pixel_array, classic.pixel_array)
+    places = [
+        [
+            list(group.PlanePositionSequence[0].ImagePositionPatient)
+            for group in seg.PerFrameFunctionalGroupsSequence
+        ]
+        for seg in (framed, classic)
+    ]
+    assert places[0] == places[1]
+
+
+def test_regions_outside_the_slices_cannot_be_drawn(study, tmp_path):
+    """Slices that miss the temporal lobes give a clear error, not an empty SEG."""
+    nothing = {name: np.zeros_like(share) for name, share in study.fractions.items()}
+    missed = dataclasses.replace(study, fractions=nothing)
+    with pytest.raises(ConfigError, match="there is nothing to draw"):
+        write_study(missed, tmp_path, encoding=DRAWN_ON_FRAMES)
 
 
 def test_segments_hold_the_labelled_voxels(reference, study):

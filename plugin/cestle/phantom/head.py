@@ -221,8 +221,16 @@ def _add_temporal_structures(
 
 def labels_on(grid: Grid, head: Head) -> Labels:
     """What fills the centre of each voxel, in the shape of `grid`."""
-    index = np.indices(grid.shape, dtype=np.float64).reshape(3, -1).T
-    return labels_at(grid.to_lps(index), head).reshape(grid.shape)
+    first, step = _plane_mm(grid), grid.affine[:3, 0]
+    planes = [labels_at(first + number * step, head) for number in range(grid.shape[0])]
+    return np.concatenate(planes).reshape(grid.shape)
+
+
+def _plane_mm(grid: Grid) -> Real:
+    """Places of the voxel centres of slice 0, shape (rows · columns, 3) [mm]."""
+    _, rows, columns = grid.shape
+    index = np.indices((rows, columns), dtype=np.float64).reshape(2, -1).T
+    return grid.to_lps(np.column_stack([np.zeros(len(index)), index]))
 
 
 def fractions_on(grid: Grid, head: Head, *, step_mm: float = 0.75) -> Real:
@@ -251,11 +259,10 @@ def fractions_on(grid: Grid, head: Head, *, step_mm: float = 0.75) -> Real:
     shifts = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3) @ unit.T
     slices, rows, columns = grid.shape
     shares = np.empty((len(Label), *grid.shape))
+    first = _plane_mm(grid)
     for number in range(slices):
-        index = np.indices((rows, columns), dtype=np.float64).reshape(2, -1).T
-        plane = np.column_stack([np.full(len(index), float(number)), index])
         tally = np.zeros((rows * columns, len(Label)))
-        centres = grid.to_lps(plane)
+        centres = first + number * grid.affine[:3, 0]
         for shift in shifts:
             tally[np.arange(len(tally)), labels_at(centres + shift, head)] += 1.0
         shares[:, number] = (tally / len(shifts)).T.reshape(len(Label), rows, columns)

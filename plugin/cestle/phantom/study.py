@@ -202,7 +202,7 @@ def simulate(settings: SimulationSettings) -> SimulatedStudy:
 
     Raises
     ------
-    NumericalError
+    ConfigError
         When the asymmetry asked for is more than glutamate can make.
     """
     sequence = saturation_sequence(settings)

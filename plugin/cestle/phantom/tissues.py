@@ -37,7 +37,7 @@ from typing import Final
 
 from scipy.optimize import brentq
 
-from cestle.errors import NumericalError
+from cestle.errors import ConfigError
 from cestle.phantom.bloch_mcconnell import (
     ExchangePool,
     SaturationSequence,
@@ -142,7 +142,7 @@ def with_contrast(
 
     Raises
     ------
-    NumericalError
+    ConfigError
         When the contrast lies outside what 0 to 5 times the usual glutamate can give.
     """
 
@@ -152,7 +152,7 @@ def with_contrast(
 
     lowest, highest = excess(0.0) + percent, excess(5.0) + percent
     if not lowest < percent < highest:
-        raise NumericalError(
+        raise ConfigError(
             f"a contrast of {percent:.2f} % was asked for the {tissue.name}, but glutamate can "
             f"give {lowest:.2f} to {highest:.2f} %; ask for less asymmetry or another base value."
         )

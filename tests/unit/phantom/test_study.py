@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cestle.errors import ConfigError, NumericalError
+from cestle.errors import ConfigError
 from cestle.phantom.bloch_mcconnell import signal
 from cestle.phantom.calibration import b1_curves
 from cestle.phantom.head import REGION_LABELS, Label
@@ -188,7 +188,7 @@ def test_settings_out_of_range_are_refused(change, said):
 
 def test_an_asymmetry_beyond_glutamate_is_refused():
     """An asymmetry that no amount of glutamate can make is refused with the possible range."""
-    with pytest.raises(NumericalError, match="glutamate can give"):
+    with pytest.raises(ConfigError, match="glutamate can give"):
         simulate(SimulationSettings(dai_hippocampus=0.8, t1_mm=COARSE_T1_MM))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 
 from cestle.dicom.simulated.headers import StudyHeader, decimal
+from cestle.errors import ConfigError
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.phantom.head import REGION_LABELS, Label, Labels
@@ -69,9 +70,19 @@ def segmentation(
         Regions, shape (slices, rows, columns, regions).
     drawn_on
         "T1" or "CEST".
+
+    Raises
+    ------
+    ConfigError
+        When no voxel belongs to any region.
     """
     import highdicom
 
+    if not masks.any():
+        raise ConfigError(
+            f"no {drawn_on} voxel is at least half filled by a region, so there is nothing to "
+            "draw; choose another slice position or draw on the T1."
+        )
     number = _SERIES_NUMBERS[drawn_on]
     used = [slot for slot in range(masks.shape[-1]) if masks[..., slot].any()]
     descriptions = [
@@ -80,11 +91,11 @@ def segmentation(
             [list(REGION_LABELS)[slot] for slot in used], start=1
         )
     ]
-    first = int(np.flatnonzero(masks.any(axis=(1, 2, 3)))[0])
-    last = int(np.flatnonzero(masks.any(axis=(1, 2, 3)))[-1])
+    multi_frame = "NumberOfFrames" in sources[0]
+    extent = slice(0, len(masks)) if multi_frame else _drawn(masks)
     dataset: Dataset = highdicom.seg.Segmentation(
-        source_images=list(sources[first : last + 1]),
-        pixel_array=masks[first : last + 1][..., used],
+        source_images=list(sources) if multi_frame else list(sources[extent]),
+        pixel_array=masks[extent][..., used],
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=descriptions,
         series_instance_uid=header.uid("series", number),
@@ -98,9 +109,37 @@ def segmentation(
         content_description="Hippocampi and amygdalae",
         content_creator_name="Expert^Synthetic",
         series_description=f"Regions on {drawn_on}",
+        **_places(sources, len(masks)),
     )
     _fix_identity(dataset, header, number)
     return dataset
+
+
+def _drawn(masks: Masks) -> slice:
+    """Slices between the first and the last that hold a region."""
+    drawn = np.flatnonzero(masks.any(axis=(1, 2, 3)))
+    return slice(int(drawn[0]), int(drawn[-1]) + 1)
+
+
+def _places(sources: Sequence[Dataset], slices: int) -> dict[str, Any]:
+    """Places of the masks where the library cannot take them from one image for each slice.
+
+    A multi-frame source shows each slice several times; its first frames are the slices once.
+    """
+    import highdicom
+
+    if "NumberOfFrames" not in sources[0]:
+        return {}
+    frames = sources[0].PerFrameFunctionalGroupsSequence[:slices]
+    return {
+        "plane_positions": [
+            highdicom.PlanePositionSequence(
+                highdicom.CoordinateSystemNames.PATIENT,
+                frame.PlanePositionSequence[0].ImagePositionPatient,
+            )
+            for frame in frames
+        ]
+    }
 
 
 def _segment_description(
