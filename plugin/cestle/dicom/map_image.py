@@ -179,14 +179,18 @@ def _meaning(dataset: Dataset, context: OutputContext) -> None:
     low, high = templates.page.range_percent
     rescale = context.rule(PRODUCT).rescale
     unit = 1.0 if rescale else SLOPE
-    dataset.WindowCenter = format_number_as_ds((low + high) / 2.0 / unit)
-    dataset.WindowWidth = format_number_as_ds((high - low) / unit)
+    # The LINEAR function (PS3.3 C.11.2.1.2) is made for integers: its ramp runs from
+    # centre - width/2 to centre + width/2 - 1, so half and one are added to span the range.
+    dataset.WindowCenter = format_number_as_ds((low + high) / 2.0 / unit + 0.5)
+    dataset.WindowWidth = format_number_as_ds((high - low) / unit + 1.0)
     if rescale:
         dataset.RescaleIntercept = "0"
         dataset.RescaleSlope = format_number_as_ds(SLOPE)
         dataset.RescaleType = "%"
     mapping = Dataset()
-    mapping.add_new("RealWorldValueFirstValueMapped", "SS", -_LIMIT)
+    # The padding value is inside the mapped range although it stands for no contrast: readers
+    # such as highdicom refuse a whole image when one pixel lies outside.
+    mapping.add_new("RealWorldValueFirstValueMapped", "SS", PADDING)
     mapping.add_new("RealWorldValueLastValueMapped", "SS", _LIMIT)
     mapping.RealWorldValueIntercept = 0.0
     mapping.RealWorldValueSlope = SLOPE
