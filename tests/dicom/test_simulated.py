@@ -88,6 +88,16 @@ def test_every_series_passes_dciodvfy(reference, odd, study, tmp_path):
 
 
 @pytest.mark.peer
+@pytest.mark.skipif(shutil.which("dcentvfy") is None, reason="dcentvfy is not installed")
+def test_entities_agree_between_files(reference, odd):
+    """No attribute of patient, study or series differs between files, as dcentvfy sees them."""
+    for _, files in (reference, odd):
+        run = subprocess.run(["dcentvfy", *map(str, files)], capture_output=True, check=False)
+        text = (run.stdout + run.stderr).decode("utf-8", errors="replace")
+        assert "Error" not in text
+
+
+@pytest.mark.peer
 @needs_dciodvfy
 def test_dciodvfy_would_complain(reference, tmp_path):
     """The same validator reports an error when Modality is taken away."""

@@ -129,13 +129,19 @@ class SeriesHeader:
         """(0008,0018) of an instance."""
         return self.study.uid("instance", self.number, number)
 
-    def dataset(self, number: int, *, sop_class_uid: UID = MRImageStorage) -> Dataset:
-        """Instance `number` of the series, from 1, without geometry and pixels."""
+    def dataset(
+        self, number: int, *, delay_s: float = 0.0, sop_class_uid: UID = MRImageStorage
+    ) -> Dataset:
+        """Instance `number` of the series, from 1, without geometry and pixels.
+
+        It was acquired `delay_s` after the start of the series.
+        """
         dataset = self.study.dataset(sop_class_uid, self.instance_uid(number))
         started = self.study.encoding.started + datetime.timedelta(seconds=self.after_s)
         dataset.SeriesDate = dataset.ContentDate = dataset.AcquisitionDate = dataset.StudyDate
         dataset.SeriesTime = f"{started:%H%M%S}"
-        dataset.ContentTime = dataset.AcquisitionTime = f"{started:%H%M%S.%f}"
+        acquired = started + datetime.timedelta(seconds=delay_s)
+        dataset.ContentTime = dataset.AcquisitionTime = f"{acquired:%H%M%S.%f}"
         dataset.Modality = "MR"
         dataset.Manufacturer = "UIH"
         dataset.ManufacturerModelName = "uMR Jupiter"
@@ -151,7 +157,9 @@ class SeriesHeader:
         dataset.PositionReferenceIndicator = ""
         return dataset
 
-    def classic(self, number: int, *, label: str = "", repetition: int = 0) -> Dataset:
+    def classic(
+        self, number: int, *, label: str = "", repetition: int = 0, delay_s: float = 0.0
+    ) -> Dataset:
         """Instance `number` with the MR Image module as UIH fills it.
 
         Parameters
@@ -162,8 +170,10 @@ class SeriesHeader:
             (0065,102D), the name of the contrast; none when empty.
         repetition
             (0065,102C), index of the contrast.
+        delay_s
+            When it was acquired, after the start of the series [s].
         """
-        dataset = self.dataset(number)
+        dataset = self.dataset(number, delay_s=delay_s)
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "M", "NONE"]
         dataset.ComplexImageComponent = "MAGNITUDE"
         dataset.SequenceName = self.sequence_name

@@ -82,12 +82,13 @@ def cest_series(study: SimulatedStudy, header: StudyHeader) -> Iterator[list[Dat
     together: list[Dataset] = []
     for image in range(len(pixels)):
         offset = float(study.offsets_ppm[image])
+        begun_s = JUPITER_5T_GLUCEST.repetition_s * image * slices
         series = SeriesHeader(
             study=header,
             number=CEST_SERIES_NUMBER + image if split else CEST_SERIES_NUMBER,
             description=f"GluCEST {offset_text(offset)}" if split else "GluCEST",
             sequence_name="fse_glucest",
-            after_s=300.0 + JUPITER_5T_GLUCEST.repetition_s * image * slices,
+            after_s=300.0 + (begun_s if split else 0.0),
             instances=slices if split else slices * len(pixels),
             physics=CEST_PHYSICS,
         )
@@ -98,6 +99,7 @@ def cest_series(study: SimulatedStudy, header: StudyHeader) -> Iterator[list[Dat
                     number + 1 if split else image * slices + number + 1,
                     label=label,
                     repetition=image,
+                    delay_s=JUPITER_5T_GLUCEST.repetition_s * number + (0.0 if split else begun_s),
                 ),
                 study.cest_grid,
                 number,
