@@ -1,23 +1,28 @@
 """Tissue constants of the phantom, each with its source and field strength.
 
-==================  =========================  ===========================================
+==================  =========================  ==============================================
 quantity            value at 5 T               source
-==================  =========================  ===========================================
-water T1            grey 1.40 s, white 1.13 s  mean of 3 T (1.20, 1.05) and 7 T (1.60, 1.20)
-water T2            grey 65 ms, white 50 ms    values [1, 2]; at 5 T none is published
+==================  =========================  ==============================================
+water T1            grey 1.40 s                mean of 1.20 s at 3 T and 1.60 s at 7 T [1]
+                    white 1.13 s               1.05 s at 3 T [2], raised by an estimate
+water T2            grey 65 ms                 between 69 ms at 3 T and 62 ms at 7 T [1]
+                    white 50 ms                estimate; [2] has 40 ms at 3 T
 CSF T1, T2          4.3 s, 2.0 s               3 T values [3] used at 5 T
-semisolid fraction  grey 5.5/111, white        3 T values [1, 2] used at 5 T; a share of
-                    11.2/111                   protons does not depend on the field
+semisolid fraction  grey 5.5/111               3 T value [1] used at 5 T; a share of protons
+                    white 11.2/111             does not depend on the field. White: [2]
 semisolid rate, T2  40 and 29 /s, 9 µs         3 T values [1, 2] used at 5 T
-amide               +3.5 ppm, 72 mM, 30 /s     [1]
-glutamate amine     +3.0 ppm, 3 protons of     rate and shift [4], 10 and 7 mM usual for
-                    10 mM, 2000 /s             grey and white matter; 7 T values
-other amines        +3.0 ppm, 130 and 110 mM   shift and rate [1]; amount **fitted** here, see
-                    protons, 5500 /s           below
+amide               +3.5 ppm, 72 mM, 30 /s     3 T values [1] used at 5 T
+glutamate amine     +3.0 ppm, 2000 /s          7 T values [4] used at 5 T; 3 protons each of
+                                               10 mM in grey and 7 mM in white matter
+other amines        +3.0 ppm, 5500 /s          shift and rate [1]
+                    130 and 110 mM protons     **fitted** here, see below
 aliphatic NOE       −3.5 ppm, 500 mM, 16 /s    amount and rate [1]; the five narrow lines of
                                                the source are one broad line here
-==================  =========================  ===========================================
+proton density      0.82, 0.70, scalp 0.35     usual values; they set brightness, not contrast
+==================  =========================  ==============================================
 
+The values of [1] and [2] were taken from the simulation settings of the pulseq-cest library,
+which cite them; those of [3] and [4] are second-hand too. No relaxometry at 5 T is published.
 The amounts of the other amines have no measured value. They are chosen so that the contrast at
 5 T, 4 µT and 1 s lies where 7 T measurements and the first 5 T study put it: about 9 % in the
 hippocampus, less in white matter. The temporal lobe structures are grey matter with a slightly
