@@ -1,0 +1,189 @@
+"""`JobEngine` on DBOS Transact with SQLite.
+
+Each attempt at a job is one workflow of one step, named ``key#attempt``. An attempt that failed
+enqueues its successor with a delay, so a pause of hours holds no thread and survives a restart,
+and no sleeping thread delays a stop.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from dbos import (
+    DBOS,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+)
+
+from cestle.engine.jobs import Ending, JobKind, Payload
+from cestle.errors import SpoolError
+
+_PROTOCOL: Final = "wf-1"
+"""Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
+_ACTIVE: Final = ["PENDING", "ENQUEUED", "DELAYED"]
+_DRAIN_SECONDS: Final = 20
+_RECOVERIES: Final = 100
+
+
+class DurableEngine:
+    """The engine of the node; one for each process, since dbos keeps a global registry.
+
+    Parameters
+    ----------
+    database
+        SQLite file of the engine, on a local disk.
+    executor_id
+        Name of this worker, the same after a restart, so that it takes up its own work.
+    polling_s
+        How often queues are looked at [s].
+    """
+
+    def __init__(
+        self, database: Path, *, executor_id: str = "cestle-worker", polling_s: float = 0.2
+    ) -> None:
+        self._database = database
+        self._executor_id = executor_id
+        self._polling_s = polling_s
+        self._kinds: dict[str, JobKind] = {}
+        self._run: Any = None
+        self._engine: sa.Engine | None = None
+
+    def start(self, kinds: Sequence[JobKind]) -> None:
+        """Register the kinds and begin to run; what a crash cut short is taken up.
+
+        Raises
+        ------
+        SpoolError
+            When jobs of another protocol version are unfinished: they would never run.
+        """
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._engine = _sqlite_engine(self._database)
+        DBOS.destroy(destroy_registry=True)
+        DBOS(config=self._config(self._engine))
+
+        # dbos marks the function that it is given, which a bound method does not allow.
+        def job(
+            kind: str, key: str, payload: dict[str, str | int], attempt: int, failures: int
+        ) -> str:
+            return self._workflow(kind, key, payload, attempt, failures)
+
+        self._run = DBOS.workflow(name="job", max_recovery_attempts=_RECOVERIES)(job)
+        DBOS.launch()
+        self._require_own_protocol()
+        for kind in kinds:
+            DBOS.register_queue(
+                kind.name,
+                worker_concurrency=kind.concurrency,
+                polling_interval_sec=self._polling_s,
+                on_conflict="always_update",
+            )
+
+    def submit(self, kind: str, key: str, payload: Payload) -> None:
+        """Enqueue the first attempt of a job; nothing happens when `key` is known."""
+        self._enqueue(kind, key, dict(payload), attempt=1, failures=0, delay_s=0.0)
+
+    def holds(self, key: str) -> bool:
+        """Whether an attempt of `key` is enqueued, delayed or running."""
+        return bool(
+            DBOS.list_workflows(
+                workflow_id_prefix=f"{key}#",
+                status=_ACTIVE,
+                limit=1,
+                load_input=False,
+                load_output=False,
+            )
+        )
+
+    def stop(self) -> None:
+        """Take no more jobs, wait until attempts under way have returned, close the database."""
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=_DRAIN_SECONDS)
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    def _config(self, engine: sa.Engine) -> DBOSConfig:
+        return DBOSConfig(
+            name="cestle",
+            system_database_url=f"sqlite:///{self._database}",
+            system_database_engine=engine,
+            application_version=_PROTOCOL,
+            executor_id=self._executor_id,
+            # The default is pickle, which runs whatever a tampered database holds.
+            serializer=DBOSPortableJSONSerializer(),
+            enable_otlp=False,
+            log_level="WARNING",
+            max_executor_threads=32,
+            notification_listener_polling_interval_sec=1.0,
+        )
+
+    def _require_own_protocol(self) -> None:
+        stranded = [
+            one.workflow_id
+            for one in DBOS.list_workflows(status=_ACTIVE, load_input=False, load_output=False)
+            if one.app_version not in (None, _PROTOCOL)
+        ]
+        if stranded:
+            raise SpoolError(
+                f"{len(stranded)} jobs were begun by another version of the node, expected "
+                f"protocol {_PROTOCOL}; let that version finish them, then update"
+            )
+
+    def _enqueue(
+        self,
+        kind: str,
+        key: str,
+        payload: dict[str, str | int],
+        *,
+        attempt: int,
+        failures: int,
+        delay_s: float,
+    ) -> None:
+        delay = delay_s if delay_s > 0 else None
+        with SetWorkflowID(f"{key}#{attempt}"), SetEnqueueOptions(delay_seconds=delay):
+            DBOS.enqueue_workflow(kind, self._run, kind, key, payload, attempt, failures)
+
+    def _workflow(
+        self, kind: str, key: str, payload: dict[str, str | int], attempt: int, failures: int
+    ) -> str:
+        """One attempt, and what follows from its ending; dbos replays it after a crash."""
+        ending = DBOS.run_step({"name": kind}, self._attempt, kind, payload)
+        if ending == Ending.DONE:
+            return str(ending)
+        delay_s = 0.0
+        if ending == Ending.AGAIN:
+            failures += 1
+            pause = self._kinds[kind].pauses(payload).after(failures)
+            if pause is None:
+                DBOS.run_step({"name": "give_up"}, self._give_up, kind, payload)
+                return "gave_up"
+            delay_s = pause
+        self._enqueue(kind, key, payload, attempt=attempt + 1, failures=failures, delay_s=delay_s)
+        return str(ending)
+
+    def _attempt(self, kind: str, payload: dict[str, str | int]) -> str:
+        return self._kinds[kind].attempt(payload).value
+
+    def _give_up(self, kind: str, payload: dict[str, str | int]) -> None:
+        self._kinds[kind].give_up(payload)
+
+
+def _sqlite_engine(path: Path) -> sa.Engine:
+    """An engine whose commits survive a power failure, with writers one after the other."""
+    engine = sa.create_engine(f"sqlite:///{path}")
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        del record
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    return engine

@@ -1,0 +1,75 @@
+"""The computing child: one revision of one study, in a process of its own.
+
+``python -m cestle.service.child request.json``. It ends with 0 for a complete result, 3 for a
+partial one, 2 when the input cannot be used and 1 for a fault of ours, and says why in
+`outcome.json` beside its results. A crash of the numerical code takes down this process only.
+"""
+
+import json
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.errors import CestleError, ConfigError, InputError
+from cestle.service.layout import write_durably
+from cestle.service.lifeline import watch_parent
+from cestle.service.logs import configure_logging, describe_fault
+
+BAD_INPUT: Final = 2
+FAULT: Final = 1
+_log = structlog.get_logger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Compute what the request file asks for; the exit code."""
+    watch_parent(lambda: os._exit(FAULT))
+    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    configure_logging(request["log_level"])
+    structlog.contextvars.bind_contextvars(
+        study=request["study_instance_uid"], revision=request["revision"]
+    )
+    code, reason = _outcome(request)
+    outcome = {"exit_code": code, "reason": reason}
+    write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
+    return code
+
+
+def _outcome(request: dict[str, Any]) -> tuple[int, str]:
+    try:
+        return _compute(request)
+    except (InputError, ConfigError) as fault:
+        return BAD_INPUT, str(fault)
+    except CestleError as fault:
+        return FAULT, str(fault)
+    except Exception as fault:  # noqa: BLE001 - reported to the parent, which goes on
+        return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
+
+
+def _compute(request: dict[str, Any]) -> tuple[int, str]:
+    # Imported here, so that a failure to import is an outcome like any other.
+    from cestle.service.processing import EXIT_CODES, ProcessRequest, process
+
+    predecessor = request["predecessor"]
+    results = process(
+        ProcessRequest(
+            files=tuple(Path(file) for file in request["files"]),
+            out_dir=Path(request["out_dir"]),
+            created=datetime.fromisoformat(request["created"]),
+            analysis=AnalysisSection.model_validate_json(json.dumps(request["analysis"])),
+            templates=TemplatesSection.model_validate_json(json.dumps(request["templates"])),
+            revision=request["revision"],
+            origin="node",
+            predecessor=None if predecessor is None else Path(predecessor),
+        ),
+        lambda step: _log.info("computing", step=step),
+    )
+    return EXIT_CODES[results.status], "; ".join(results.reasons)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,232 @@
+"""Runs the computing child within its limits and puts its results in place, whole or not at all."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from cestle.config.node import NodeConfig
+from cestle.service.layout import DataFolder, write_durably
+from cestle.spool.files import sync_folder
+from cestle.spool.journal import RevisionRecord, StoredInstance
+
+COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
+"""What is run, with the name of a request file as its last argument."""
+
+COMPLETE: Final = 0
+BAD_INPUT: Final = 2
+PARTIAL: Final = 3
+_LOOK_SECONDS: Final = 0.05
+_LONGEST_REASON: Final = 1000
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """How a computation ended.
+
+    Parameters
+    ----------
+    exit_code
+        Of the child; None when it was stopped because the node stops.
+    reason
+        What there is to say about it; empty for a complete result.
+    """
+
+    exit_code: int | None
+    reason: str
+
+    @property
+    def has_results(self) -> bool:
+        """Whether results were put in place."""
+        return self.exit_code in (COMPLETE, PARTIAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computation:
+    """Computes revisions.
+
+    Parameters
+    ----------
+    config
+        Limits, methods and templates.
+    folder
+        Where results are put.
+    stopping
+        Set when the node stops: a child under way is killed.
+    command
+        What is run.
+    """
+
+    config: NodeConfig
+    folder: DataFolder
+    stopping: threading.Event
+    command: Sequence[str] = COMPUTE_COMMAND
+
+    def run(
+        self,
+        revision: RevisionRecord,
+        inputs: Sequence[StoredInstance],
+        *,
+        predecessor: Path | None,
+    ) -> Computed:
+        """Compute a revision; results that are in place already are kept.
+
+        Parameters
+        ----------
+        revision
+            Which one.
+        inputs
+            Its instances.
+        predecessor
+            Report of the revision that it replaces.
+        """
+        place = self.folder.revision(revision.study_instance_uid, revision.number)
+        before = _read_outcome(place / "computed.json")
+        if before is not None:
+            return before
+        self._sweep(place)
+        work = place.with_name(f"{place.name}.{secrets.token_hex(8)}.part")
+        work.mkdir(parents=True)
+        request = work / "request.json"
+        content = self._request(revision, inputs, work, predecessor)
+        write_durably(request, json.dumps(content).encode())
+        code, note = self._watch([*self.command, str(request)])
+        told = _read_outcome(work / "outcome.json")
+        computed = Computed(exit_code=code, reason=_reason(code, note, told))
+        if not computed.has_results:
+            shutil.rmtree(work)
+            return computed
+        outcome = {"exit_code": code, "reason": computed.reason}
+        write_durably(work / "computed.json", json.dumps(outcome).encode())
+        _put_in_place(work, place)
+        return computed
+
+    def objects(self, revision: RevisionRecord) -> tuple[Path, ...]:
+        """The DICOM objects of a computed revision in the order of sending."""
+        place = self.folder.revision(revision.study_instance_uid, revision.number)
+        return tuple(sorted((place / "dicom").glob("*.dcm")))
+
+    def _request(
+        self,
+        revision: RevisionRecord,
+        inputs: Sequence[StoredInstance],
+        work: Path,
+        predecessor: Path | None,
+    ) -> dict[str, Any]:
+        instances = self.folder.spool(self.config).instances
+        return {
+            "study_instance_uid": revision.study_instance_uid,
+            "revision": revision.number,
+            "created": datetime.fromtimestamp(revision.created, UTC).isoformat(),
+            "files": [str(instances / one.path) for one in inputs],
+            "out_dir": str(work),
+            "predecessor": None if predecessor is None else str(predecessor),
+            "analysis": self.config.analysis.model_dump(mode="json"),
+            "templates": self.config.templates.model_dump(mode="json"),
+            "log_level": self.config.logging.level,
+        }
+
+    def _sweep(self, place: Path) -> None:
+        """Remove what computations of this revision left that a crash cut short."""
+        if place.parent.is_dir():
+            for stale in place.parent.glob(f"{place.name}.*.part"):
+                shutil.rmtree(stale)
+        if place.is_dir():
+            shutil.rmtree(place)
+
+    def _watch(self, command: list[str]) -> tuple[int | None, str]:
+        """Run the child to its end or its limit: exit code, and what we have to say."""
+        engine = self.config.engine
+        deadline = time.monotonic() + 60.0 * engine.compute_timeout_minutes
+        begin, peak = time.monotonic(), 0.0
+        note = ""
+        code: int | None = None
+        with subprocess.Popen(  # noqa: S603 - our own program
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=None,
+            start_new_session=True,
+        ) as child:
+            while code is None and not note:
+                try:
+                    code = child.wait(_LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    peak = max(peak, _resident_mib(child.pid))
+                if self.stopping.is_set():
+                    note = "the node stops"
+                elif time.monotonic() > deadline:
+                    note = f"stopped after {engine.compute_timeout_minutes:g} min"
+                elif peak > engine.compute_memory_mb:
+                    note = f"stopped at {peak:.0f} MiB of memory"
+            if code is None:
+                _kill_group(child)
+        _log.info(
+            "computation ended",
+            exit_code=code,
+            seconds=round(time.monotonic() - begin, 3),
+            peak_mib=round(peak),
+        )
+        if code is None and self.stopping.is_set():
+            return None, note
+        return (1, note) if code is None else (code, "")
+
+
+def _reason(code: int | None, note: str, told: Computed | None) -> str:
+    if note:
+        return note
+    if told is not None:
+        return told.reason[:_LONGEST_REASON]
+    if code is not None and code < 0:
+        return f"the computation was ended by {signal.Signals(-code).name}"
+    return "" if code in (COMPLETE, PARTIAL) else f"the computation ended with code {code}"
+
+
+def _read_outcome(file: Path) -> Computed | None:
+    if not file.is_file():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8"))
+    return Computed(exit_code=int(content["exit_code"]), reason=str(content["reason"]))
+
+
+def _put_in_place(work: Path, place: Path) -> None:
+    """Make everything durable, then give it its name in one step."""
+    for path in work.rglob("*"):
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    work.rename(place)
+    sync_folder(place.parent)
+
+
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    child.wait()
+
+
+def _resident_mib(pid: int) -> float:
+    """Largest resident memory of a process so far [MiB]; 0 where that cannot be known."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return float(lines[0].split()[1]) / 1024.0 if lines else 0.0

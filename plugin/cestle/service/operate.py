@@ -1,0 +1,93 @@
+"""What a person asks of a node: process again, try again, see whether a destination answers.
+
+The wishes are written to the journal, where the node finds them; so they hold whether it runs
+at the moment or not.
+"""
+
+import time
+
+from cestle.config.node import NodeConfig
+from cestle.errors import ConfigError, InputError
+from cestle.net.sender import echo as send_echo
+from cestle.service.layout import DataFolder
+from cestle.service.status import list_studies, study_status
+
+
+def reprocess(config: NodeConfig, study_instance_uid: str, *, reason: str) -> None:
+    """Ask for a new revision of a study with what there is.
+
+    Parameters
+    ----------
+    config
+        The node's configuration.
+    study_instance_uid
+        The study.
+    reason
+        Why, for the record.
+
+    Raises
+    ------
+    InputError
+        When nothing of the study was received, or no reason is given.
+    """
+    if not reason.strip():
+        raise InputError("no reason was given, expected one for the record; say why")
+    study_status(config, study_instance_uid)
+    journal = DataFolder(root=config.node.data_dir).open_journal()
+    try:
+        journal.ask_for_revision(
+            study_instance_uid, why=f"asked for: {' '.join(reason.split())}", now=time.time()
+        )
+    finally:
+        journal.close()
+
+
+def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[str, ...]:
+    """Ask the node to try again what it set aside, and at once what it would repeat later.
+
+    Parameters
+    ----------
+    config
+        The node's configuration.
+    study_instance_uid
+        One study; None for all that are parked, failed or undelivered.
+
+    Returns
+    -------
+        The studies that are tried again.
+
+    Raises
+    ------
+    InputError
+        When nothing of the study was received.
+    """
+    if study_instance_uid is None:
+        stuck = ("parked", "failed", "undelivered")
+        studies = [one.study_instance_uid for one in list_studies(config) if one.state in stuck]
+    else:
+        studies = [study_status(config, study_instance_uid).study_instance_uid]
+    if studies:
+        journal = DataFolder(root=config.node.data_dir).open_journal()
+        try:
+            for uid in studies:
+                journal.ask_for_retry(uid)
+        finally:
+            journal.close()
+    return tuple(studies)
+
+
+def echo(config: NodeConfig, destination: str) -> float:
+    """C-ECHO to a destination by its name; the time that it took [s].
+
+    Raises
+    ------
+    ConfigError
+        When there is no destination of this name.
+    DeliveryError
+        When it does not answer with Success.
+    """
+    found = config.destination(destination)
+    if found is None:
+        names = ", ".join(one.name for one in config.destinations)
+        raise ConfigError(f"there is no destination '{destination}', expected one of: {names}")
+    return send_echo(found, config)

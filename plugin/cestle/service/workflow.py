@@ -1,0 +1,351 @@
+"""What is done for a revision: compute it, then deliver it to every destination.
+
+Every attempt reads in the journal what is left to do, so it may be repeated at any time.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from cestle.config.node import Destination, NodeConfig
+from cestle.engine.jobs import Ending, JobEngine, JobKind, Pauses, Payload
+from cestle.errors import CestleError, DeliveryError, InputError
+from cestle.net.instances import OutgoingInstance, describe_file
+from cestle.net.sender import send_instances
+from cestle.service.computation import BAD_INPUT, Computation, Computed
+from cestle.service.layout import DataFolder
+from cestle.service.logs import describe_fault
+from cestle.spool.journal import (
+    DeliveryItem,
+    DeliveryRecord,
+    Journal,
+    RevisionRecord,
+)
+from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
+
+_STUDY: Final = "study"
+_MOST_ATTEMPTS: Final = 6
+"""Computations of one revision, crashes of the node included, before it is set aside."""
+_CHECK_SECONDS: Final = 30.0
+COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
+"""A fault of ours may be a lack of memory that passes; it is tried three times."""
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """The work of the node, as kinds of jobs.
+
+    Parameters
+    ----------
+    config
+        Destinations and limits.
+    folder
+        Where results are.
+    journal
+        What is left to do.
+    computation
+        Computes revisions.
+    stopping
+        Set when the node stops.
+    compute_pauses
+        Between attempts at a computation.
+    clock
+        The time [s since the epoch].
+    """
+
+    config: NodeConfig
+    folder: DataFolder
+    journal: Journal
+    computation: Computation
+    stopping: threading.Event
+    compute_pauses: Pauses = COMPUTE_PAUSES
+    clock: Callable[[], float] = time.time
+
+    def kinds(self) -> tuple[JobKind, ...]:
+        """One kind for studies and one for each destination, so that none delays another."""
+        study = JobKind(
+            name=_STUDY,
+            attempt=_guarded(self._compute),
+            give_up=self._give_up_computation,
+            pauses=lambda _: self.compute_pauses,
+            concurrency=self.config.engine.workers,
+        )
+        return (study, *(self._delivery_kind(one) for one in self.config.destinations))
+
+    def _delivery_kind(self, destination: Destination) -> JobKind:
+        return JobKind(
+            name=delivery_kind(destination.name),
+            attempt=_guarded(self._deliver),
+            give_up=self._give_up_delivery,
+            pauses=lambda _: Pauses(
+                first_s=destination.retry_seconds,
+                longest_s=60.0 * destination.longest_retry_minutes,
+                total_s=3600.0 * destination.give_up_hours,
+            ),
+        )
+
+    # Computing
+
+    def _compute(self, payload: Payload) -> Ending:
+        revision = self._current(payload)
+        if revision is None or not revision.state.computing:
+            return Ending.DONE
+        if self.stopping.is_set():
+            return Ending.INTERRUPTED
+        if revision.attempts >= _MOST_ATTEMPTS:
+            self._give_up_computation(payload)
+            return Ending.DONE
+        started = self.journal.advance(revision, Event.START, now=self.clock())
+        if started is None:
+            return Ending.DONE
+        uid, number = started.study_instance_uid, started.number
+        _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
+        computed = self.computation.run(
+            started,
+            self.journal.inputs(uid, number),
+            predecessor=self._predecessor(started),
+        )
+        return self._settle(started, computed)
+
+    def _settle(self, revision: RevisionRecord, computed: Computed) -> Ending:
+        """Record how a computation ended."""
+        uid, number, now = revision.study_instance_uid, revision.number, self.clock()
+        log = _log.bind(study=uid, revision=number, reason=computed.reason)
+        if computed.has_results:
+            place = self.folder.revision(uid, number)
+            items = [
+                DeliveryItem(
+                    sop_instance_uid=one.sop_instance_uid,
+                    path=one.path.relative_to(place).as_posix(),
+                )
+                for one in map(describe_file, self.computation.objects(revision))
+            ]
+            names = [destination.name for destination in self.config.destinations]
+            self.journal.plan_deliveries(revision, items, names, reason=computed.reason, now=now)
+            log.info("revision computed", objects=len(items))
+            return Ending.DONE
+        if computed.exit_code is None:
+            self.journal.advance(revision, Event.INTERRUPT, now=now)
+            return Ending.INTERRUPTED
+        if computed.exit_code == BAD_INPUT:
+            self.journal.advance(revision, Event.BAD_INPUT, now=now, reason=computed.reason)
+            log.warning("study parked")
+            return Ending.DONE
+        self.journal.note_attempt(revision, computed.reason, now=now)
+        log.error("computation failed")
+        return Ending.AGAIN
+
+    def _give_up_computation(self, payload: Payload) -> None:
+        revision = self._current(payload)
+        if revision is None:
+            return
+        reason = revision.reason or f"ended {revision.attempts} times without an answer"
+        self.journal.advance(revision, Event.GIVE_UP, now=self.clock(), reason=reason)
+        _log.error(
+            "revision failed",
+            study=revision.study_instance_uid,
+            revision=revision.number,
+            reason=reason,
+        )
+
+    def _current(self, payload: Payload) -> RevisionRecord | None:
+        """The revision of a job; None when a later run of it has taken over."""
+        revision = self.journal.revision(str(payload["study"]), int(payload["revision"]))
+        stale = revision is None or revision.run != payload["run"]
+        return None if stale else revision
+
+    def _predecessor(self, revision: RevisionRecord) -> Path | None:
+        """Report of the revision before, named by the list of its objects."""
+        if revision.predecessor is None:
+            return None
+        place = self.folder.revision(revision.study_instance_uid, revision.predecessor)
+        results = place / "results.json"
+        if not results.is_file():
+            return None
+        outputs = json.loads(results.read_text(encoding="utf-8")).get("outputs", [])
+        reports = [one["path"] for one in outputs if one["product"] == "report"]
+        if not reports:
+            return None
+        name = Path(reports[0]).name
+        report = place / "dicom" / name
+        return report if report.is_file() else None
+
+    # Delivering
+
+    def _deliver(self, payload: Payload) -> Ending:
+        delivery = self._delivery(payload)
+        if delivery is None or delivery.state is not DeliveryState.WAITING:
+            return Ending.DONE
+        destination = self.config.destination(delivery.destination)
+        if destination is None:
+            return Ending.DONE
+        if self.stopping.is_set():
+            return Ending.INTERRUPTED
+        try:
+            self._send(delivery, destination)
+        except InputError as fault:
+            self._note(delivery, DeliveryState.SET_ASIDE, str(fault))
+            return Ending.DONE
+        except DeliveryError as fault:
+            state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
+            self._note(delivery, state, str(fault))
+            return Ending.DONE if fault.permanent else Ending.AGAIN
+        if self.journal.unsent(delivery):
+            return Ending.INTERRUPTED
+        self._note(delivery, DeliveryState.DELIVERED, "")
+        return Ending.DONE
+
+    def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
+        place = self.folder.revision(delivery.study_instance_uid, delivery.number)
+        items = self.journal.unsent(delivery)
+        outgoing = [describe_file(place / item.path) for item in items]
+
+        def acknowledged(instance: OutgoingInstance) -> None:
+            self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
+
+        send_instances(
+            outgoing,
+            destination,
+            self.config,
+            acknowledged=acknowledged,
+            keep_going=lambda: not self.stopping.is_set(),
+        )
+
+    def _note(self, delivery: DeliveryRecord, state: DeliveryState, reason: str) -> None:
+        self.journal.note_delivery(delivery, state, reason=reason, now=self.clock())
+        log = _log.warning if reason else _log.info
+        log(
+            "delivery",
+            study=delivery.study_instance_uid,
+            revision=delivery.number,
+            destination=delivery.destination,
+            state=state.value,
+            reason=reason,
+        )
+
+    def _give_up_delivery(self, payload: Payload) -> None:
+        delivery = self._delivery(payload)
+        if delivery is not None and delivery.state is DeliveryState.WAITING:
+            reason = f"gave up after {delivery.attempts} attempts: {delivery.reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason)
+
+    def _delivery(self, payload: Payload) -> DeliveryRecord | None:
+        """The delivery of a job; None when a later run of it has taken over."""
+        uid, number = str(payload["study"]), int(payload["revision"])
+        found = [
+            one
+            for one in self.journal.deliveries(uid, number)
+            if one.destination == payload["destination"] and one.run == payload["run"]
+        ]
+        return found[0] if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatcher:
+    """Hands to the engine what the journal says is left to do.
+
+    Parameters
+    ----------
+    journal
+        What is left to do.
+    engine
+        Runs it.
+    destinations
+        Names of the configured destinations.
+    clock
+        The time [s since the epoch].
+    """
+
+    journal: Journal
+    engine: JobEngine
+    destinations: frozenset[str]
+    clock: Callable[[], float] = time.time
+    _handed: dict[str, float] = field(default_factory=dict)
+
+    def step(self) -> None:
+        """Look at everything that is unfinished, once."""
+        now = self.clock()
+        for uid in self.journal.take_retries(now=now):
+            _log.info("retry", study=uid)
+        for revision in self.journal.unfinished():
+            if revision.state is RevisionState.DELIVERING:
+                self._hand_over_deliveries(revision, now)
+            else:
+                self._hand_over_revision(revision, now)
+
+    def _hand_over_revision(self, revision: RevisionRecord, now: float) -> None:
+        uid, number = revision.study_instance_uid, revision.number
+        if self._lost(f"{uid}:r{number}:{revision.run}", now):
+            revision = self.journal.count_run(revision)
+        payload: Payload = {"study": uid, "revision": number, "run": revision.run}
+        self._submit(_STUDY, f"{uid}:r{number}:{revision.run}", payload, now)
+
+    def _hand_over_deliveries(self, revision: RevisionRecord, now: float) -> None:
+        uid, number = revision.study_instance_uid, revision.number
+        for delivery in self.journal.deliveries(uid, number):
+            if delivery.state is not DeliveryState.WAITING:
+                continue
+            name = delivery.destination
+            if name not in self.destinations:
+                self.journal.note_delivery(
+                    delivery,
+                    DeliveryState.SET_ASIDE,
+                    reason=f"destination '{name}' is no longer in the configuration",
+                    now=now,
+                )
+                continue
+            run = delivery.run
+            if self._lost(f"{uid}:r{number}:{name}:{run}", now):
+                self.journal.count_delivery_run(delivery)
+                run += 1
+            payload: Payload = {
+                "study": uid,
+                "revision": number,
+                "destination": name,
+                "run": run,
+            }
+            self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
+
+    def _lost(self, key: str, now: float) -> bool:
+        """Whether a job that was handed over ended without doing its work.
+
+        It was never so in tests; should the engine lose or refuse a job, the journal still
+        knows what is left.
+        """
+        looked = self._handed.get(key)
+        if looked is None or now - looked < _CHECK_SECONDS:
+            return False
+        self._handed[key] = now
+        return not self.engine.holds(key)
+
+    def _submit(self, kind: str, key: str, payload: Payload, now: float) -> None:
+        if key not in self._handed:
+            self.engine.submit(kind, key, payload)
+            self._handed[key] = now
+
+
+def delivery_kind(destination: str) -> str:
+    """Name of the jobs that deliver to a destination."""
+    return f"deliver:{destination}"
+
+
+def _guarded(attempt: Callable[[Payload], Ending]) -> Callable[[Payload], Ending]:
+    """`attempt` that answers `AGAIN` instead of raising, as the engine expects."""
+
+    def guarded(payload: Payload) -> Ending:
+        try:
+            return attempt(payload)
+        except CestleError as fault:
+            _log.error("attempt failed", reason=str(fault), **payload)
+        except Exception as fault:  # noqa: BLE001 - the node goes on with everything else
+            _log.error("attempt failed", reason=describe_fault(fault), **payload)
+        return Ending.AGAIN
+
+    return guarded
