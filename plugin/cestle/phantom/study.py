@@ -128,6 +128,7 @@ class SimulationSettings:
 
 
 _LIMITS: Final = (
+    ("seed", 0, 2**32 - 1),
     ("snr", 1.0, 1e6),
     ("dai_hippocampus", -0.9, 0.9),
     ("dai_amygdala", -0.9, 0.9),

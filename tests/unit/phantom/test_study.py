@@ -177,6 +177,8 @@ def test_several_slices_cover_more_of_the_head():
     [
         ({"snr": 0.0}, "snr is 0, 1 to 1e\\+06 was expected"),
         ({"b1_spread": 0.6}, "b1_spread is 0.6, 0 to 0.45 was expected"),
+        ({"seed": -1}, "seed is -1, 0 to"),
+        ({"b0_range_ppm": float("nan")}, "b0_range_ppm is nan"),
         ({"slices": 0}, "slices is 0, 1 to 80 was expected"),
     ],
 )
