@@ -34,8 +34,8 @@ def shipped_rules() -> RuleSet:
 
 
 def coarse_study(**settings: object) -> SimulatedStudy:
-    """A quick synthetic study: 3 mm T1, noise-free unless said otherwise."""
-    defaults: dict[str, object] = {"t1_mm": 3.0, "snr": None}
+    """A quick synthetic study: 4 mm T1, noise-free unless said otherwise."""
+    defaults: dict[str, object] = {"t1_mm": 4.0, "snr": None}
     return simulate(SimulationSettings(**(defaults | settings)))
 
 
