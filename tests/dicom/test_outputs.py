@@ -15,6 +15,7 @@ from cestle.dicom.identity import OutputIdentity, derive_uid
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.errors import HeaderError, LateralityError
 from cestle.measurement import Side, Structure
+from cestle.study.inputs import ScalarImage
 from phantoms import analysis_builder as build
 from phantoms.source_builder import source_image, sources
 
@@ -585,3 +586,18 @@ def test_own_equipment_is_named(study):
             scanner, own = dataset.ContributingEquipmentSequence
             assert (scanner.Manufacturer, own.Manufacturer) == ("UIH", "cestle")
             assert TEMPLATES.version in own.ContributionDescription
+
+
+def test_a_map_in_unknown_units_gives_indices_only(tmp_path):
+    """A scanner's map without stated unit gives the indices, but no object that reads percent."""
+    grid = build.coronal_grid()
+    vendor = ScalarImage(values=build.true_percent(grid) * 100.0, grid=grid, unit_known=False)
+    analysis = build.vendor_analysis(vendor_map=vendor)
+    objects = written(tmp_path, analysis, {"cest_map_vendor": sources()["b0_map"]})
+    assert list(objects) == ["secondary_capture", "report"]
+    names = [
+        item.ConceptNameCodeSequence[0].CodeValue
+        for item in walk(objects["report"][0].ContentSequence)
+    ]
+    assert "DAIGLUHEPI" in names
+    assert "GLUCEST" not in names

@@ -159,4 +159,4 @@ def vendor_analysis(grid=None, **inputs) -> StudyAnalysis:
     """An analysis by way of the scanner's own map."""
     grid = grid or coronal_grid()
     vendor = ScalarImage(values=true_percent(grid), grid=grid)
-    return analysis(grid, saturation=None, fields=None, vendor_map=vendor, **inputs)
+    return analysis(grid, **({"saturation": None, "fields": None, "vendor_map": vendor} | inputs))

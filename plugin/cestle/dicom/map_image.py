@@ -43,7 +43,7 @@ def build_map(
     glucest: GluCestMap,
     sources: Sequence[Dataset],
     fields: Sequence[Dataset],
-    context: (OutputContext),
+    context: OutputContext,
 ) -> list[Dataset]:
     """Build one MR image for each slice, patient and study still to be written.
 

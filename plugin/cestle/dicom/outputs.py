@@ -106,11 +106,12 @@ def build_outputs(
     if context.rule(capture.PRODUCT).enabled:
         objects.append((capture.PRODUCT, capture.build_capture(page, maps, context)))
     objects.append((report.PRODUCT, reported))
+    digits = max(2, len(str(len(objects))))
     return tuple(
         OutputObject(
             product=product,
             dataset=finish(dataset, product, context),
-            file_name=f"{number:02d}_{product}.dcm",
+            file_name=f"{number:0{digits}d}_{product}.dcm",
         )
         for number, (product, dataset) in enumerate(objects, 1)
     )

@@ -102,7 +102,8 @@ def _strip(draw: ImageDraw.ImageDraw, y: int, height: int, text: str, typeface: 
 def _header(draw: ImageDraw.ImageDraw, content: PageContent, typeface: Typeface) -> None:
     _strip(draw, 0, 28, content.warning, typeface)
     _text(draw, (_LEFT, 38), content.title, typeface, 24, bold=True)
-    _text(draw, (_LEFT, 78), content.map_caption, typeface, 14, FAINT)
+    caption = _clipped(content.map_caption, typeface, 14, _MAP)
+    _text(draw, (_LEFT, 78), caption, typeface, 14, FAINT)
     for line, text in enumerate(content.patient_lines[:2]):
         color = TEXT if line == 0 else FAINT
         _text(draw, (SIZE - _LEFT, 36 + 20 * line), text, typeface, 15, color, anchor="ra")
@@ -160,6 +161,7 @@ def _zooms(
         draw_letters(picture, orientation, typeface, 13)
         x += (_ZOOM[0] - picture.width) // 2
         page.paste(picture, (x, top + (_ZOOM[1] - picture.height) // 2))
+        draw.rectangle(box, outline=SIDE_COLOR[side])
 
 
 def _table(

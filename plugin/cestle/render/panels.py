@@ -323,7 +323,7 @@ def color_bar(scale: ColorScale, typeface: Typeface, width: int) -> Image.Image:
         text = f"{tick:g}".replace("-", "−")
         font = typeface.font(text, 13)
         draw.text((at, bar_height + 7), text, fill=TEXT, font=font, anchor="ma")
-    for at, text in ((cap / 2, "<"), (width - cap / 2, ">")):
-        font = typeface.font(text, 13)
-        draw.text((at, bar_height + 7), text, fill=FAINT, font=font, anchor="ma")
+    for at, text, color in ((cap / 2, "<", TEXT), (width - cap / 2, ">", HALO)):
+        font = typeface.font(text, 13, bold=True)
+        draw.text((at, bar_height / 2 + 1), text, fill=color, font=font, anchor="mm")
     return picture

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from cestle.measurement import Estimate, Side, Structure
-from cestle.physics import Real
+from cestle.physics import Bool, Real
 from cestle.render.colors import ColorScale
 from cestle.render.content import (
     CallContent,
@@ -29,8 +29,19 @@ TEXT_KEYS: Final = frozenset(
     {
         *("title", "research_use", "patient_name", "patient_id", "birth_date", "sex"),
         *("study_date", "revision", "map_caption", "montage_caption", "zoom_caption"),
-        *("anatomy_caption", "bar_caption", "bar_note", "no_map_title", "no_map_reason"),
-        *("column_region", "column_mean", "column_voxels", "column_valid"),
+        *(
+            "anatomy_caption",
+            "bar_caption",
+            "bar_note",
+            "no_map_title",
+            "no_map_reason",
+        ),
+        *(
+            "column_region",
+            "column_mean",
+            "column_voxels",
+            "column_valid",
+        ),
         *("column_b0", "column_b1"),
         *("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"),
         *("label_hippocampus_left", "label_hippocampus_right"),
@@ -59,6 +70,9 @@ _REGION_ORDER: Final = (
     (Structure.AMYGDALA, Side.RIGHT),
     (Structure.AMYGDALA, Side.LEFT),
 )
+_HEAD_SHARE: Final = 0.1
+"""Share of the bright signal above which a voxel counts as inside the head in field pictures."""
+
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
 
@@ -232,6 +246,7 @@ def field_contents(
     if fields is None:
         return {}
     regions = _shown_regions(analysis, text) if analysis.glucest is not None else ()
+    head = _signal_mask(analysis)
     underlay = analysis.underlay
     if underlay is None or underlay.shape != fields.grid.shape:
         underlay = np.zeros(fields.grid.shape)
@@ -239,7 +254,7 @@ def field_contents(
     def content(values: Real, scale: ColorScale) -> MapContent:
         return MapContent(
             values=values,
-            valid=np.isfinite(values),
+            valid=np.isfinite(values) & head,
             underlay=underlay,
             grid=fields.grid,
             regions=regions,
@@ -250,6 +265,16 @@ def field_contents(
     if fields.relative_b1 is not None:
         pictures["b1"] = (content(fields.relative_b1, presentation.b1_scale), text["b1_title"])
     return pictures
+
+
+def _signal_mask(analysis: StudyAnalysis) -> Bool:
+    """Voxels with signal in the saturation images; outside the head field maps mean nothing."""
+    saturation = analysis.inputs.saturation
+    if saturation is None:
+        return np.ones(1, dtype=np.bool_)
+    mean = saturation.signal.mean(axis=0)
+    mask: Bool = mean > _HEAD_SHARE * float(np.percentile(mean, 99.0))
+    return mask
 
 
 def _shown_regions(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[ShownRegion, ...]:
@@ -285,7 +310,7 @@ def _map_caption(
 
 def _no_map_lines(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[str, ...]:
     reasons = analysis.results.glucest.reasons
-    own = [reasons[key] for key in ("glucest_map", "source") if key in reasons]
+    own = [reasons[key] for key in ("glucest_map", "rois", "source") if key in reasons]
     other = [f"{name}: {why}" for name, why in analysis.inputs.missing if why not in own]
     return tuple(own + other) or (text["no_map_reason"],)
 
