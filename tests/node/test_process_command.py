@@ -58,7 +58,7 @@ def test_a_whole_study_is_complete_and_right(capsys, written_study, quiet_phanto
 def test_the_map_lies_on_the_grid_of_the_cest_series(
     capsys, written_study, quiet_phantom, tmp_path
 ):
-    """The map has the geometry and patient of the source, and grey matter within 0.2 pp of truth."""
+    """The map has geometry and patient of the source; its grey matter is within 0.2 pp."""
     process(capsys, written_study, tmp_path / "out")
     image = pydicom.dcmread(tmp_path / "out" / "dicom" / "01_glucest_map.dcm")
     source = pydicom.dcmread(series_files(written_study, "GluCEST")[0])
@@ -87,18 +87,16 @@ def test_known_onset_side_gives_the_ipsilateral_index(capsys, written_study, tmp
 
 
 def test_label_map_serves_as_region(capsys, quiet_phantom, written_study, tmp_path):
-    """A FreeSurfer label map given with --roi gives the indices of the SEG within 1e-3."""
+    """A label map needs its scheme named, and then gives the indices of the SEG within 1e-3."""
     plain = tmp_path / "study"
     write_study(quiet_phantom, plain, encoding=EncodingOptions(regions=(RegionObject.LABEL_MAP,)))
-    labels = plain / "labels.nii.gz"
-    moved = tmp_path / "aseg.nii.gz"
-    shutil.move(labels, moved)
-    sidecar = plain / "labels.json"
-    if sidecar.exists():
-        shutil.move(sidecar, tmp_path / "aseg.json")
-    else:
-        (tmp_path / "aseg.json").write_text('{"scheme": "freesurfer"}', encoding="utf-8")
-    code, _, err = process(capsys, plain, tmp_path / "a", "--roi", str(moved))
+    labels = tmp_path / "aseg.nii.gz"
+    shutil.move(plain / "labels.nii.gz", labels)
+    out, options = tmp_path / "a", ("--roi", str(labels))
+    code, _, err = process(capsys, plain, out, *options)
+    assert code == 3
+    assert any("does not say which numbers it uses" in line for line in messages(err))
+    code, _, err = process(capsys, plain, out, *options, "--label-scheme", "freesurfer")
     assert code == 0, err
     process(capsys, written_study, tmp_path / "b")
     one, other = (results(tmp_path / name)["asymmetry"] for name in "ab")

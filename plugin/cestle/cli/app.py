@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import typer
 
 import cestle
-from cestle.cli import demonstration, node, study
+from cestle.cli.demonstration import demo
+from cestle.cli.node import check, echo, reprocess, retry, serve, status
+from cestle.cli.study import inspect, learn, process, simulate
 from cestle.errors import CestleError, ConfigError, InputError
 
 EXIT_FAULT = 1
@@ -36,17 +38,17 @@ def _version(
         raise typer.Exit
 
 
-app.command()(demonstration.demo)
-app.command()(node.serve)
-app.command()(study.process)
-app.command()(study.simulate)
-app.command()(study.inspect)
-app.command()(study.learn)
-app.command()(node.status)
-app.command()(node.reprocess)
-app.command()(node.retry)
-app.command()(node.echo)
-app.command()(node.check)
+app.command()(demo)
+app.command()(serve)
+app.command()(process)
+app.command()(simulate)
+app.command()(inspect)
+app.command()(learn)
+app.command()(status)
+app.command()(reprocess)
+app.command()(retry)
+app.command()(echo)
+app.command()(check)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -27,6 +27,10 @@ def process(
         list[Path] | None,
         typer.Option("--roi", help="Label map (NIfTI) outside the folder; may be repeated."),
     ] = None,
+    label_scheme: Annotated[
+        str | None,
+        typer.Option("--label-scheme", help="Numbers of the label maps, such as freesurfer."),
+    ] = None,
     onset_side: Annotated[
         Side | None, typer.Option("--onset-side", help="Known side of seizure onset.")
     ] = None,
@@ -45,6 +49,7 @@ def process(
         out_dir=out,
         created=datetime.now(UTC).astimezone(),
         roi_files=tuple(roi or ()),
+        label_scheme=label_scheme,
         onset_side=onset_side,
         analysis=analysis,
         templates=templates,

@@ -47,6 +47,8 @@ class ProcessRequest:
         Sections of the configuration.
     roi_files
         Label maps outside DICOM.
+    label_scheme
+        Which numbers they use; None when a JSON file beside each says so.
     onset_side
         Known side of seizure onset.
     revision
@@ -63,6 +65,7 @@ class ProcessRequest:
     analysis: AnalysisSection
     templates: TemplatesSection
     roi_files: tuple[Path, ...] = ()
+    label_scheme: str | None = None
     onset_side: Side | None = None
     revision: int = 1
     origin: str = "process"
@@ -125,7 +128,11 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     settings = analysis_settings(request.analysis)
     progress("reading and recognising the images")
     study = read_study(
-        request.files, rules, roi_files=request.roi_files, onset_side=request.onset_side
+        request.files,
+        rules,
+        roi_files=request.roi_files,
+        onset_side=request.onset_side,
+        label_scheme=request.label_scheme,
     )
     progress("computing the GluCEST map and the indices")
     provenance = Provenance(

@@ -1,0 +1,5 @@
+"""``python -m cestle``: the command line."""
+
+from cestle.cli import main
+
+main()
