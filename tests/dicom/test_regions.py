@@ -12,8 +12,9 @@ from pydicom import Dataset
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.files import StoredObject, read_header
 from cestle.dicom.label_map_reader import read_label_map
+from cestle.dicom.region_grids import cut_to_size
 from cestle.dicom.region_names import side_from_name, side_of_segment, structure_from_name
-from cestle.dicom.regions import cut_to_size, read_regions, require_distinct, verify_sides
+from cestle.dicom.regions import read_regions, require_distinct, verify_sides
 from cestle.dicom.segmentation_reader import read_segmentation
 from cestle.dicom.structure_set_reader import rasterise
 from cestle.errors import GeometryError, InputError, LateralityError, ProtocolError

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.dicom.region_grids import cut_to_size
 from cestle.errors import GeometryError, ProtocolError
 from cestle.geometry import Grid
 from cestle.physics import Real
@@ -74,7 +75,9 @@ def read_label_map(
         inside = np.argwhere(labels == label)
         if len(inside) == 0:
             continue
-        fraction, grid = _box(labels, label, inside, affine, reference.frame_of_reference_uid)
+        fraction, grid = cut_to_size(
+            *_box(labels, label, inside, affine, reference.frame_of_reference_uid)
+        )
         region = Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)
         _require_inside(region, reference)
         regions.append(region)
@@ -123,7 +126,7 @@ def _declared_scheme(path: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _load(path: Path) -> tuple[npt.NDArray[np.int64], Real]:
+def _load(path: Path) -> tuple[npt.NDArray[np.int32], Real]:
     """Labels in (slice, row, column) order, and the LPS affine of that order."""
     try:
         image: Any = nib.load(path)
@@ -134,12 +137,13 @@ def _load(path: Path) -> tuple[npt.NDArray[np.int64], Real]:
             "expected."
         ) from fault
     data = np.squeeze(data)
-    if data.ndim != 3 or not np.array_equal(data, np.rint(data)):
+    whole = data.dtype.kind in "iub" or np.array_equal(data, np.rint(data))
+    if data.ndim != 3 or not whole:
         raise ProtocolError("a label map is not a 3D image of whole numbers; labels were expected.")
     affine = _RAS_TO_LPS @ _trusted_affine(image)
     # NIfTI counts (column, row, slice); a Grid counts the other way round.
     swapped = affine[:, [2, 1, 0, 3]]
-    return np.transpose(data, (2, 1, 0)).astype(np.int64), swapped
+    return np.transpose(data, (2, 1, 0)).astype(np.int32), swapped
 
 
 def _trusted_affine(image: Any) -> Real:
@@ -167,7 +171,7 @@ def _trusted_affine(image: Any) -> Real:
 
 
 def _box(
-    labels: npt.NDArray[np.int64],
+    labels: npt.NDArray[np.int32],
     label: int,
     inside: npt.NDArray[np.int64],
     affine: Real,

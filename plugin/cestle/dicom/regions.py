@@ -1,7 +1,7 @@
 """Regions as they arrive: read from their object, cut to size, and their sides verified.
 
 A region stays on the voxel lattice that it was drawn on; a region drawn on the CEST grid itself
-gets the whole of that grid, any other is cut to its bounding box plus one empty voxel, since four
+gets the whole of that grid, any other was cut to its bounding box plus one empty voxel, since four
 whole-head fractions would fill the memory.
 """
 
@@ -204,19 +204,14 @@ def _settled(region: Region, cest: Grid | None) -> Region:
     if cest is not None:
         whole = _on_grid(region, cest)
         if whole is not None:
-            return _replaced(region, whole, cest)
-    fraction, grid = cut_to_size(region.fraction, region.grid)
-    return _replaced(region, fraction, grid)
-
-
-def _replaced(region: Region, fraction: Real, grid: Grid) -> Region:
-    return Region(
-        structure=region.structure,
-        side=region.side,
-        fraction=fraction,
-        grid=grid,
-        source=region.source,
-    )
+            return Region(
+                structure=region.structure,
+                side=region.side,
+                fraction=whole,
+                grid=cest,
+                source=region.source,
+            )
+    return region
 
 
 def _on_grid(region: Region, grid: Grid) -> Real | None:
@@ -236,24 +231,3 @@ def _on_grid(region: Region, grid: Grid) -> Real | None:
     fraction = np.zeros(grid.shape)
     fraction[tuple(nearest.T)] = region.fraction[tuple(inside.T)]
     return fraction
-
-
-def cut_to_size(fraction: Real, grid: Grid) -> tuple[Real, Grid]:
-    """The bounding box of what is not 0, with one empty voxel around it, and its grid."""
-    inside = np.argwhere(fraction > 0.0)
-    first = inside.min(axis=0) - 1
-    last = inside.max(axis=0) + 1
-    shape = tuple(int(n) for n in last - first + 1)
-    cut = np.zeros(shape)
-    low, high = np.maximum(first, 0), np.minimum(last, np.array(fraction.shape) - 1)
-    source = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
-    target = tuple(slice(a, b + 1) for a, b in zip(low - first, high - first, strict=True))
-    cut[target] = fraction[source]
-    affine = np.array(grid.affine)
-    affine[:3, 3] = grid.to_lps(first.astype(np.float64))
-    return cut, Grid(
-        shape=(shape[0], shape[1], shape[2]),
-        affine=affine,
-        frame_of_reference_uid=grid.frame_of_reference_uid,
-        slice_thickness_mm=grid.slice_thickness_mm,
-    )

@@ -10,6 +10,7 @@ from pydicom.uid import UID, SegmentationStorage
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.files import StoredObject, read_whole
+from cestle.dicom.region_grids import cut_to_size
 from cestle.dicom.region_names import side_of_segment, structure_of_segment
 from cestle.errors import HeaderError, LateralityError, ProtocolError
 from cestle.geometry import Grid
@@ -60,6 +61,7 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
         fraction, grid = _segment(segmentation, number, uid)
         if not fraction.any():
             continue
+        fraction, grid = cut_to_size(fraction, grid)
         source = RegionSource(
             form=RegionForm.SEGMENTATION, creation=_creation(item), identifier=uid
         )

@@ -10,6 +10,7 @@ from pydicom.uid import RTStructureSetStorage
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.files import StoredObject, read_whole
+from cestle.dicom.region_grids import cut_to_size
 from cestle.dicom.region_names import side_from_name, structure_from_name
 from cestle.errors import GeometryError, HeaderError, LateralityError, ProtocolError
 from cestle.geometry import Grid
@@ -76,6 +77,9 @@ def read_structure_set(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Reg
         fraction, grid = rasterise(
             outline.contours, grids, frame_of_reference_uid=outline.frame_of_reference_uid
         )
+        if not fraction.any():
+            continue
+        fraction, grid = cut_to_size(fraction, grid)
         source = RegionSource(
             form=RegionForm.STRUCTURE_SET, creation=outline.creation, identifier=uid
         )
@@ -232,8 +236,9 @@ def _fill(contours: Sequence[Real], grid: Grid) -> Real:
         index = grid.to_index(contour)
         by_slice.setdefault(round(float(index[:, 0].mean())), []).append(index[:, 1:])
     for number, outlines in by_slice.items():
-        fraction[number] = _coverage(outlines, grid.shape[1], grid.shape[2])
-    return np.clip(fraction, 0.0, 1.0)
+        coverage = _coverage(outlines, grid.shape[1], grid.shape[2])
+        fraction[number] = np.clip(coverage, 0.0, 1.0)
+    return fraction
 
 
 def _coverage(outlines: Iterable[Real], rows: int, columns: int) -> Real:

@@ -476,5 +476,10 @@ def _midline_x(anatomy: ScalarImage | None, saturation: SaturationImages | None)
         values, grid = saturation.signal.mean(axis=0), saturation.grid
     else:
         return None
-    index = np.argwhere(values > _FOREGROUND * np.percentile(values, 99.0)).astype(np.float64)
-    return float(grid.to_lps(index.mean(axis=0))[0]) if len(index) else None
+    # Every other voxel will do, and a whole-head T1 is large.
+    coarse = values[::2, ::2, ::2] if values.shape[0] > 1 else values[:, ::2, ::2]
+    inside = coarse > _FOREGROUND * np.percentile(coarse, 99.0)
+    if not inside.any():
+        return None
+    step = np.array([2.0 if values.shape[0] > 1 else 1.0, 2.0, 2.0])
+    return float(grid.to_lps(np.argwhere(inside).mean(axis=0) * step)[0])
