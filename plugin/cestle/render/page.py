@@ -129,7 +129,7 @@ def _pictures(
     row_two = _TOP + _ZOOM[1] + 24
     _zooms(page, picture, orientation, typeface, _TOP, colored=True)
     _zooms(page, picture, orientation, typeface, row_two, colored=False)
-    _text(draw, (_RIGHT, _TOP - 22), content.zoom_caption, typeface, 14, FAINT)
+    _text(draw, (_RIGHT, _TOP - 26), content.zoom_caption, typeface, 14, FAINT)
     _text(draw, (_RIGHT, row_two - 21), content.anatomy_caption, typeface, 14, FAINT)
     bar_top = row_two + _ZOOM[1] + 10
     for line, text in enumerate(content.bar_caption[:2]):
