@@ -1,5 +1,6 @@
 """From files to inputs: every variant of the encoding, and what happens to bad input."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from cestle.config.classification import load_rules
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.files import files_below
+from cestle.dicom.inspection import inspect_files, learn_rules
 from cestle.dicom.simulated import B0Unit, B1Unit, CestForm, RegionObject
 from cestle.dicom.study_reader import read_study
 from cestle.errors import HeaderError, InputError, LateralityError
@@ -607,3 +609,36 @@ def test_the_known_side_of_onset_is_passed_on_untouched(reference):
     """The reader neither invents nor changes the side of onset."""
     assert read(reference).inputs.onset_side is None
     assert read(reference, onset_side=Side.LEFT).inputs.onset_side is Side.LEFT
+
+
+# --- inspection ------------------------------------------------------------------------------
+
+
+def test_rules_learned_from_a_study_read_that_study(reference, phantom, tmp_path):
+    """A draft that replaces the shipped Jupiter rules gives the same images and offsets."""
+    text = learn_rules(files(reference), shipped_rules())
+    (tmp_path / "classify").mkdir()
+    (tmp_path / RULES_FILE).write_text(text, encoding="utf-8")
+    learned = load_rules(TemplateFolder.default(tmp_path))
+    assert all(not rule.name.startswith("jupiter") for rule in learned.rules)
+    study = read_study(files(reference), learned)
+    assert study.inputs.missing == ()
+    assert_same_images(study, phantom)
+    (acquisition,) = next(rule for rule in learned.rules if rule.acquisitions).acquisitions
+    assert acquisition.offsets_ppm == (-3.0, 3.0, -3.4, 3.4, -2.6, 2.6, -3.0, 3.0)
+
+
+def test_inspection_names_the_label_and_never_the_patient(phantom, tmp_path):
+    """The element that varies with the offset is listed; the planted name and ID are not."""
+    written(phantom, tmp_path, patient_name="Planted^Person", patient_id="PLANTED-4711")
+    report = inspect_files(files(tmp_path), shipped_rules())
+    text = (
+        report.to_text()
+        + json.dumps(report.to_json())
+        + learn_rules(files(tmp_path), shipped_rules())
+    )
+    assert "lanted" not in text
+    assert "PLANTED" not in text
+    cest = next(one for one in report.series if one.description == "GluCEST")
+    varying = {one.element: one.distinct for one in cest.varying}
+    assert varying["(0065,2D)|Image Private Header"] == 8

@@ -12,7 +12,7 @@ from pydicom import Dataset
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.files import StoredObject, read_header
 from cestle.dicom.label_map_reader import read_label_map
-from cestle.dicom.region_grids import cut_to_size
+from cestle.dicom.region_grids import cut_to_size, without_overlap
 from cestle.dicom.region_names import side_from_name, side_of_segment, structure_from_name
 from cestle.dicom.regions import read_regions, require_distinct, verify_sides
 from cestle.dicom.segmentation_reader import read_segmentation
@@ -264,6 +264,30 @@ def test_cutting_to_size_moves_nothing(data):
     assert not cut[-1].any()
 
 
+def test_voxels_in_two_regions_are_given_to_neither():
+    """Two balls lose exactly their common voxels, and a touching share of 0.5 + 0.5 stays."""
+    a, b = ball((0, 0, 0)), ball((10, 0, 0), structure=Structure.AMYGDALA)
+    common = int(
+        sum(
+            x * x + y * y + z * z <= 64 and (x - 10) ** 2 + y * y + z * z <= 64
+            for x in np.arange(-14.5, 25)
+            for y in np.arange(-14.5, 15)
+            for z in np.arange(-14.5, 15)
+        )
+    )
+    (first, second), claimed = without_overlap([a, b])
+    assert claimed == common > 0
+    assert a.fraction.sum() - first.fraction.sum() == common
+    assert b.fraction.sum() - second.fraction.sum() == common
+    half = Region(
+        structure=a.structure, side=a.side, fraction=0.5 * a.fraction, grid=a.grid, source=SOURCE
+    )
+    other = Region(
+        structure=b.structure, side=b.side, fraction=0.5 * b.fraction, grid=b.grid, source=SOURCE
+    )
+    assert without_overlap([half, other]) == ((half, other), 0)
+
+
 # --- label maps ------------------------------------------------------------------------------
 
 
@@ -273,7 +297,7 @@ def whole_head():
 
 
 def real_labels(name, scheme):
-    return read_regions(
+    regions, notes = read_regions(
         [],
         [shared(name)],
         anatomy=whole_head(),
@@ -282,6 +306,8 @@ def real_labels(name, scheme):
         schemes=shipped_rules().label_schemes,
         label_scheme=scheme,
     )
+    assert notes == ()
+    return regions
 
 
 def test_a_real_parcellation_gives_the_counted_volumes_and_places():

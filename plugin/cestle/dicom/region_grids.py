@@ -1,9 +1,18 @@
 """Regions on small grids: a share for each voxel of a whole head would fill the memory."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
+from cestle.anatomy.regions import Region
 from cestle.geometry import Grid
 from cestle.physics import Real
+
+Indices = npt.NDArray[np.int64]
+
+_SAME_VOXEL: Final = 0.05
 
 
 def cut_to_size(fraction: Real, grid: Grid) -> tuple[Real, Grid]:
@@ -39,7 +48,7 @@ def cut_to_size(fraction: Real, grid: Grid) -> tuple[Real, Grid]:
     )
 
 
-def _bounds(fraction: Real) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(fraction: Real) -> tuple[Indices, Indices]:
     first, last = [], []
     for axis in range(3):
         others = tuple(one for one in range(3) if one != axis)
@@ -47,3 +56,54 @@ def _bounds(fraction: Real) -> tuple[np.ndarray, np.ndarray]:
         first.append(int(taken[0]))
         last.append(int(taken[-1]))
     return np.array(first), np.array(last)
+
+
+def without_overlap(regions: Sequence[Region]) -> tuple[tuple[Region, ...], int]:
+    """Take voxels that two regions claim away from both.
+
+    Shares that add up to at most 1 are no overlap. Regions on different voxel lattices are not
+    compared.
+
+    Returns
+    -------
+        The regions, and the number of voxels that were claimed twice.
+    """
+    fractions = [np.array(region.fraction) for region in regions]
+    claimed = 0
+    for i, a in enumerate(regions):
+        for j in range(i + 1, len(regions)):
+            own, other = _claimed_twice(a, regions[j])
+            claimed += len(own)
+            fractions[i][tuple(own.T)] = 0.0
+            fractions[j][tuple(other.T)] = 0.0
+    if claimed == 0:
+        return tuple(regions), 0
+    cleaned = tuple(
+        Region(
+            structure=region.structure,
+            side=region.side,
+            fraction=fraction,
+            grid=region.grid,
+            source=region.source,
+        )
+        for region, fraction in zip(regions, fractions, strict=True)
+    )
+    return cleaned, claimed
+
+
+def _claimed_twice(a: Region, b: Region) -> tuple[Indices, Indices]:
+    """Indices in `a` and in `b` of the voxels whose shares add up to more than one voxel."""
+    inside = np.argwhere(a.fraction > 0.0)
+    nothing = inside[:0]
+    if a.grid.frame_of_reference_uid != b.grid.frame_of_reference_uid:
+        return nothing, nothing
+    index = b.grid.to_index(a.grid.to_lps(inside.astype(np.float64)))
+    nearest = np.rint(index).astype(np.int64)
+    same_size = np.allclose(a.grid.spacing_mm, b.grid.spacing_mm, atol=1e-3)
+    if not same_size or np.any(np.abs(index - nearest) > _SAME_VOXEL):
+        return nothing, nothing
+    within = np.all((nearest >= 0) & (nearest < np.array(b.grid.shape)), axis=1)
+    inside, nearest = inside[within], nearest[within]
+    total = a.fraction[tuple(inside.T)] + b.fraction[tuple(nearest.T)]
+    twice = total > 1.0 + 1e-6
+    return inside[twice], nearest[twice]

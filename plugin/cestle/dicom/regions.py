@@ -14,6 +14,7 @@ import numpy as np
 from cestle.anatomy.regions import Region
 from cestle.dicom.files import StoredObject
 from cestle.dicom.label_map_reader import read_label_map
+from cestle.dicom.region_grids import without_overlap
 from cestle.dicom.segmentation_reader import SEGMENTATIONS, read_segmentation
 from cestle.dicom.structure_set_reader import STRUCTURE_SET, read_structure_set
 from cestle.errors import GeometryError, InputError, LateralityError, ProtocolError
@@ -42,7 +43,7 @@ def read_regions(
     midline_x_mm: float | None,
     schemes: Sequence[LabelScheme],
     label_scheme: str | None = None,
-) -> tuple[Region, ...]:
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
     """Read and verify all regions of a study.
 
     Parameters
@@ -63,7 +64,7 @@ def read_regions(
 
     Returns
     -------
-        The regions, hippocampus before amygdala, left before right.
+        The regions, hippocampus before amygdala, left before right, and notes for the report.
 
     Raises
     ------
@@ -91,7 +92,9 @@ def read_regions(
     require_distinct(found)
     verify_sides(found, midline_x_mm=midline_x_mm)
     _require_plausible(found)
-    return tuple(sorted((_settled(region, cest) for region in found), key=_rank))
+    separate, claimed = without_overlap(found)
+    notes = (f"{claimed} voxels in two regions were given to neither",) if claimed else ()
+    return tuple(sorted((_settled(region, cest) for region in separate), key=_rank)), notes
 
 
 def _rank(region: Region) -> tuple[int, int]:

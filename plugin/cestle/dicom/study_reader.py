@@ -448,7 +448,7 @@ def _read_regions(
         return ()
 
     def read() -> tuple[Region, ...]:
-        return read_regions(
+        regions, notes = read_regions(
             rois,
             label_maps,
             anatomy=None if anatomy is None else anatomy.grid,
@@ -457,6 +457,8 @@ def _read_regions(
             schemes=rules.label_schemes,
             label_scheme=label_scheme,
         )
+        collect.notes.extend(notes)
+        return regions
 
     regions = collect.attempt(Role.ROI, read)
     if regions is None:
