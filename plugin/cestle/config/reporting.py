@@ -4,7 +4,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +20,19 @@ _Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 _Product = Literal["glucest_map", "segmentation", "secondary_capture", "report"]
 Banner = Literal["full", "id_only", "initials", "none"]
 Language = Literal["en", "zh-CN"]
+
+
+CODES_OF_THE_PROGRAM: Final = frozenset(
+    {
+        *("hippocampus", "amygdala", "brain", "anatomical_structure", "left", "right"),
+        *("quantity", "percent", "ratio", "report_title", "procedure_reported", "english"),
+        *("comment", "source_for_processing", "processing_equipment", "acquisition_equipment"),
+        *("glucest", "glucest_calculation", "region_as_supplied", "lateralization_call"),
+        *("not_computed", "no_data", "quality_fail", "roi_missing", "side_unknown"),
+        *("dai_standard_error", "dai_ci_low", "dai_ci_high"),
+    }
+)
+"""Business names that the program itself uses; a site may change their codes, not drop them."""
 
 
 class _Strict(BaseModel):
@@ -393,7 +406,7 @@ def _field_scale(ends: list[float], unit: str) -> ColorScale:
 
 
 def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -> None:
-    """Refuse a report that names a code that does not exist."""
+    """Refuse templates without a code that the program or the report names."""
     rows = [*report.region_groups.rows, *report.call_group.rows]
     used = [name for row in rows for name in (row.name, row.unit, row.derivation, row.method)]
     for group in report.index_groups:
@@ -404,6 +417,12 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
         report.call_group.finding,
         *report.call_group.values.values(),
     ]
+    absent = sorted(CODES_OF_THE_PROGRAM - codes.names())
+    if absent:
+        raise ConfigError(
+            f"{folder.path('codes/concepts.yaml')}: the program needs codes named "
+            f"{', '.join(absent)}; add them"
+        )
     unknown = sorted({name for name in used if name is not None} - codes.names())
     if unknown:
         raise ConfigError(

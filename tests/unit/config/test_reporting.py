@@ -1,5 +1,6 @@
 """The templates of the outputs."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 from pydicom.sr._concepts_dict import concepts
 
-from cestle.config.reporting import load_template_set
+from cestle.config.reporting import CODES_OF_THE_PROGRAM, load_template_set
 from cestle.config.templates import TemplateFolder, shipped_templates_dir
 from cestle.errors import ConfigError
 from phantoms import analysis_builder as build
@@ -64,6 +65,17 @@ def test_codes_are_unique_and_used(templates):
     assert unused == []
 
 
+def test_the_program_asks_for_no_code_that_is_not_checked():
+    """Each code name written in the DICOM writers is in the set that is checked at the start."""
+    asked = set()
+    for path in (SOURCES / "dicom").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        asked |= set(re.findall(r'coded\([\w.]*templates, "(\w+)"\)', text))
+        asked |= set(re.findall(r'self\._code\("(\w+)"\)', text))
+    assert asked
+    assert asked <= CODES_OF_THE_PROGRAM
+
+
 def test_languages_have_the_same_keys():
     """English and Chinese have one set of keys, and Chinese fits GB18030 and UTF-8."""
     english, chinese = (FOLDER.load(f"i18n/{name}.yaml")["texts"] for name in ("en", "zh-CN"))
@@ -117,6 +129,7 @@ def test_an_overlay_changes_one_thing(overlay, templates):
         ("page/layout.yaml", "index_axis", "index_axes", "index_axes"),
         ("codes/concepts.yaml", '"5366008"', "5366008", "concepts.hippocampus.value"),
         ("codes/99CESTLE.yaml", "value: GLUCEST,", "value: GLUCESTPERCENTAGES,", "codes.glucest"),
+        ("codes/concepts.yaml", "  comment:", "  remark:", "needs codes named comment"),
         ("sr/tle_report.yaml", "name: valid_fraction", "name: valid_part", "valid_part"),
         ("objects/series.yaml", "offset: 4", "offset: four", "objects.report.offset"),
         ("i18n/en.yaml", "  title:", "  tittle:", "tittle"),
