@@ -1,9 +1,11 @@
 """What the tests of the network and of the node share: small instances, configurations, waits."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cestle.config.node import NodeConfig, load_node_config
+from cestle.service.assembly import Assessment
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 ROOT = "1.2.826.0.1.3680043.8.498.7"
@@ -128,3 +131,44 @@ def store(port, files, *, called="CESTLE", calling="SCANNER", options=()):
     return run_dcmtk(
         "storescu", "-aet", calling, "-aec", called, *options, "127.0.0.1", port, *files
     )
+
+
+class FakeCompute:
+    """The computation of tests: `mode` steers it, `calls` are the requests that it got."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).with_name("fake_compute.py"), self.folder)
+        image = mr_instance()
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "2.25.1" + "0" * 30
+        image.save_as(self.folder / "template.dcm", enforce_file_format=True)
+        self.mode()
+
+    @property
+    def command(self):
+        """What the node runs."""
+        return (sys.executable, "-S", "-E", str(self.folder / "fake_compute.py"))
+
+    def mode(self, **settings):
+        """Say what the next computations do."""
+        part = self.folder / "mode.part"
+        part.write_text(json.dumps(settings))
+        part.replace(self.folder / "mode.json")
+
+    @property
+    def calls(self):
+        """Requests so far."""
+        log = self.folder / "calls.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def when_quiet(seconds=0.5):
+    """An assessor that takes a study as complete after some silence."""
+
+    def assess(gathered):
+        quiet = gathered.now - gathered.last_arrival >= seconds
+        used = frozenset(one.sop_instance_uid for one in gathered.instances)
+        return Assessment(ready=quiet, reason="quiet" if quiet else "arriving", used=used)
+
+    return assess

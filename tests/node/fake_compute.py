@@ -1,0 +1,44 @@
+"""Stands for the computation in tests of the node: two small objects with derived UIDs.
+
+What it does beside that is read from `mode.json` beside this copy: exit code, reason, a pause.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+PLACEHOLDER = "2.25.1" + "0" * 30
+
+request = json.loads(Path(sys.argv[1]).read_text())
+here = Path(__file__).parent
+mode = json.loads((here / "mode.json").read_text())
+with (here / "calls.log").open("a") as log:
+    log.write(json.dumps(request) + "\n")
+out = Path(request["out_dir"])
+if mode.get("pause"):
+    time.sleep(mode["pause"])
+if mode.get("memory_mb"):
+    hog = bytearray(mode["memory_mb"] << 20)
+    time.sleep(30)
+if mode.get("signal"):
+    os.kill(os.getpid(), signal.SIGSEGV)
+code = mode.get("exit", 0)
+if code in (0, 3):
+    outputs = []
+    (out / "dicom").mkdir()
+    for number, product in enumerate(("glucest_map", "report"), start=1):
+        text = f"{request['study_instance_uid']}|{request['revision']}|{product}"
+        digits = str(int(hashlib.sha256(text.encode()).hexdigest(), 16))[:30]
+        uid = f"2.25.1{digits}"
+        path = out / "dicom" / f"{number:02d}_{product}.dcm"
+        template = (here / "template.dcm").read_bytes()
+        path.write_bytes(template.replace(PLACEHOLDER.encode(), uid.encode()))
+        outputs.append({"product": product, "sop_instance_uid": uid, "path": f"dicom/{path.name}"})
+    (out / "results.json").write_text(json.dumps({"outputs": outputs}))
+reason = mode.get("reason", "")
+(out / "outcome.json").write_text(json.dumps({"exit_code": code, "reason": reason}))
+sys.exit(code)
