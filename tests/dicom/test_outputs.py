@@ -419,6 +419,19 @@ def test_unreadable_dates_are_left_empty(tmp_path):
             assert "PatientAge" not in dataset
 
 
+@pytest.mark.filterwarnings("ignore:Failed to decode")
+def test_a_name_that_cannot_be_copied_is_refused():
+    """GBK bytes under a header that declares UTF-8 are refused, not sent as other characters."""
+    from pydicom.dataelem import RawDataElement
+    from pydicom.tag import Tag
+
+    source = source_image(build.coronal_grid(), 5, 1)
+    tag, name = Tag("PatientName"), "张^三".encode("gbk")
+    source._dict[tag] = RawDataElement(tag, "PN", len(name), name, 0, False, True)
+    with pytest.raises(HeaderError, match="does not fit the character set ISO_IR 192"):
+        build_outputs(build.analysis(), {"cest_source": (source,)}, TEMPLATES, identity())
+
+
 def _with_stars(dataset):
     from pydicom.dataelem import RawDataElement
     from pydicom.tag import Tag

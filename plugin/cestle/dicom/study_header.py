@@ -35,6 +35,8 @@ _NEVER_EMPTY: Final = ("StudyInstanceUID", "PatientID")
 
 _CHECKED_VR: Final = frozenset({"DA", "TM", "AS", "DS", "CS", "UI", "SH"})
 
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+
 ROLE_ORDER: Final = (*("cest_source", "cest_map_vendor", "b0_map", "b1_map", "t1_3d", "roi"),)
 
 
@@ -78,7 +80,8 @@ def study_header(sources: Mapping[str, Sequence[Dataset]]) -> StudyHeader:
     Raises
     ------
     HeaderError
-        When there is no source, or the sources name different patients or studies.
+        When there is no source, when the sources name different patients or studies, or when
+        the patient's name does not fit the declared character set.
     """
     ordered = [*ROLE_ORDER, *(role for role in sources if role not in ROLE_ORDER)]
     datasets = [dataset for role in ordered for dataset in sources.get(role, ())]
@@ -146,11 +149,28 @@ def _copied(source: Dataset, keyword: str) -> DataElement | None:
     assert tag is not None, keyword  # noqa: S101  a keyword of ours that the dictionary lacks
     if keyword in source:
         element: DataElement = source[tag]
-        if _is_valid(element):
+        if _is_lossy(element):
+            _refuse_lossy(source, keyword)
+        elif _is_valid(element):
             return deepcopy(element)
     if keyword in _REQUIRED:
         return DataElement(tag, dictionary_VR(tag), None)
     return None
+
+
+def _is_lossy(element: DataElement) -> bool:
+    """Whether bytes could not be decoded, so that a copy would hold other bytes."""
+    return element.VR != "SQ" and _REPLACEMENT in str(element.value)
+
+
+def _refuse_lossy(source: Dataset, keyword: str) -> None:
+    """Refuse a patient or study whose text would change; an optional text is left out instead."""
+    if keyword in _REQUIRED:
+        raise HeaderError(
+            f"{keyword} of series {_text(source, 'SeriesInstanceUID')} does not fit the character "
+            f"set {source.get('SpecificCharacterSet') or 'ASCII'} that the header declares; "
+            "correct the character set at the scanner or in the archive and send the study again."
+        )
 
 
 def _is_valid(element: DataElement) -> bool:
