@@ -1,0 +1,173 @@
+"""Files and journal of what was received."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cestle.errors import HeaderError, SpoolError
+from cestle.net.instances import ReceivedInstance
+from cestle.service.intake import Intake
+from cestle.spool.files import SpoolFiles, require_uid
+from cestle.spool.journal import Journal
+from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
+from node.rig import mr_instance, node_config
+
+
+@pytest.fixture
+def files(tmp_path):
+    files = SpoolFiles(root=tmp_path / "spool", reserve_bytes=0)
+    files.prepare()
+    return files
+
+
+@pytest.fixture
+def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite3")
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def intake(files, journal):
+    ticks = iter(range(1, 1000))
+    return Intake(
+        files=files, journal=journal, redo_ae_title="REDO", clock=lambda: float(next(ticks))
+    )
+
+
+def received(number=1, *, content=b"content", study="1.2.3", called="CESTLE", sop=None):
+    return ReceivedInstance(
+        content=content,
+        sha256=hashlib.sha256(content + str(number).encode()).hexdigest(),
+        sop_class_uid=mr_instance().SOPClassUID,
+        sop_instance_uid=sop or f"1.2.3.{number}",
+        study_instance_uid=study,
+        series_instance_uid="1.2.3.0",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae_title="SCANNER",
+        called_ae_title=called,
+    )
+
+
+@given(st.text(max_size=70))
+def test_a_uid_never_leaves_its_folder(text):
+    """Whatever passes as a UID is digits and dots, no longer than 64, and no path of its own."""
+    try:
+        uid = require_uid(text)
+    except HeaderError:
+        return
+    assert set(uid) <= set("0123456789.")
+    assert len(uid) <= 64
+    assert ".." not in uid
+    assert uid.strip(".") == uid
+
+
+@pytest.mark.parametrize("uid", ["", "..", "1.2/../3", "/etc/passwd", "1..2", ".1", "1.2.3\n"])
+def test_hostile_uids_are_refused_without_a_trace(intake, files, uid):
+    """A malformed UID is answered 0xA900 and writes nothing."""
+    with pytest.raises(HeaderError) as caught:
+        intake.store(received(study=uid))
+    assert caught.value.dimse_status == 0xA900
+    with pytest.raises(HeaderError):
+        intake.store(received(sop=uid or "x"))
+    assert not list(files.instances.rglob("*.dcm"))
+
+
+def test_the_reserve_is_kept_free(tmp_path, journal):
+    """Below the reserve an instance is answered 0xA700, and neither file nor row is left."""
+    files = SpoolFiles(root=tmp_path / "full", reserve_bytes=1 << 62)
+    files.prepare()
+    intake = Intake(files=files, journal=journal, redo_ae_title="REDO")
+    with pytest.raises(SpoolError, match="disk_reserve_gb") as caught:
+        intake.store(received())
+    assert caught.value.dimse_status == 0xA700
+    assert not [path for path in (tmp_path / "full").rglob("*") if path.is_file()]
+    assert journal.studies() == ()
+
+
+def test_a_write_that_fails_leaves_nothing(intake, files, journal):
+    """When writing fails the sender hears 0xA700, and no part of the file is left."""
+    blocker = files.instances / "1.2.3"
+    blocker.write_text("a file where a folder is needed")
+    with pytest.raises(SpoolError, match="cannot be written") as caught:
+        intake.store(received())
+    assert caught.value.dimse_status == 0xA700
+    assert not list((files.root / "tmp").iterdir())
+    assert journal.instances("1.2.3") == ()
+
+
+def test_equal_content_is_one_instance_and_no_reason_to_compute(intake, journal):
+    """The same content twice is one row; it opens no collection again."""
+    intake.store(received())
+    study = journal.study("1.2.3")
+    assert journal.close_collection(study, note="")
+    intake.store(received())
+    assert len(journal.instances("1.2.3")) == 1
+    assert not journal.study("1.2.3").collecting
+
+
+def test_the_redo_title_asks_for_a_revision(intake, journal):
+    """The same content sent to the redo title opens a collection, with the reason."""
+    intake.store(received())
+    journal.close_collection(journal.study("1.2.3"), note="")
+    intake.store(received(called="REDO"))
+    assert journal.study("1.2.3").wanted == "sent to REDO"
+
+
+def test_a_late_arrival_prevents_closing(intake, journal):
+    """A study that was judged complete before another instance came cannot be closed so."""
+    intake.store(received(1))
+    judged = journal.study("1.2.3")
+    intake.store(received(2))
+    opened = journal.open_revision(
+        judged, inputs=journal.instances("1.2.3"), used=frozenset(), cause="x", now=9.0
+    )
+    assert opened is None
+    assert journal.study("1.2.3").collecting
+
+
+def test_after_a_crash_files_and_rows_agree(intake, files, journal):
+    """A file without a row is removed, a row without a file is forgotten and can come again."""
+    for number in (1, 2):
+        intake.store(received(number))
+    kept, lost = (files.instances / one.path for one in journal.instances("1.2.3"))
+    lost.unlink()
+    orphan = files.keep(b"never acknowledged", study_instance_uid="1.2.3", sha256="0" * 64)
+    (files.root / "tmp" / "x.part").write_bytes(b"half")
+    intake.recover()
+    assert kept.is_file()
+    assert not orphan.exists()
+    assert not list((files.root / "tmp").iterdir())
+    assert [one.sop_instance_uid for one in journal.instances("1.2.3")] == ["1.2.3.1"]
+    intake.store(received(2))
+    assert lost.is_file()
+
+
+def test_a_newer_journal_is_not_touched(tmp_path):
+    """A journal of a newer version is refused instead of being damaged."""
+    journal = Journal(tmp_path / "j.sqlite3")
+    journal._connection.execute("PRAGMA user_version = 99")
+    journal.close()
+    with pytest.raises(SpoolError, match="version 99"):
+        Journal(tmp_path / "j.sqlite3")
+
+
+@given(st.lists(st.sampled_from(list(Event)), max_size=12))
+def test_a_finished_revision_stays_finished(events):
+    """No event leads out of DONE, and every state is reachable only by the table."""
+    state = RevisionState.QUEUED
+    for event in events:
+        after = next_state(state, event)
+        assert after is None or (state, event) in TRANSITIONS
+        assert state is not RevisionState.DONE or after is None
+        state = after or state
+
+
+def test_the_data_folder_is_private(tmp_path):
+    """Nobody but the owner can look into the data folder."""
+    from cestle.service.layout import DataFolder
+
+    folder = DataFolder.of(node_config(tmp_path))
+    assert folder.root.stat().st_mode & 0o077 == 0
