@@ -10,6 +10,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
+from cestle.dicom.coding import ascii_text
 from cestle.dicom.finish import check, check_sides, segment_centroid
 from cestle.dicom.identity import OutputIdentity, derive_uid
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
@@ -357,6 +358,16 @@ def test_the_report_is_partial_preliminary_and_unverified(study):
     flags = (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag)
     assert flags == ("PARTIAL", "PRELIMINARY", "UNVERIFIED")
     assert reason_codes(report).count("NOTASSESSED") == 1
+
+
+def test_all_reasons_stand_in_the_report(tmp_path):
+    """Every reason of the results, also why the scanner's map was used, is a text of the report."""
+    analysis = build.vendor_analysis(absent=((Structure.AMYGDALA, Side.LEFT),))
+    report = written(tmp_path, analysis, {"cest_map_vendor": sources()["b0_map"]})["report"][0]
+    texts = " ".join(i.TextValue for i in walk(report.ContentSequence) if i.ValueType == "TEXT")
+    results = analysis.results
+    for reason in (*results.reasons, *results.glucest.reasons.values(), results.mrs_reason):
+        assert ascii_text(reason) in texts
 
 
 def test_every_referenced_object_is_evidence(study):

@@ -215,6 +215,7 @@ class _Builder:
             f"rule: {call.rule}",
             *call.reasons,
             *self._analysis.results.reasons,
+            *self._analysis.results.glucest.reasons.values(),
         )
         return self._plain(
             tracking=self._tracking("call", "GluCEST lateralization"),

@@ -181,7 +181,7 @@ def _table(
         draw.rectangle([_LEFT, y + 5, _LEFT + 7, y + 25], fill=SIDE_COLOR[row.side])
         _text(draw, (_LEFT + 16, y + 7), row.name, typeface, 15)
         if len(row.cells) == 1:
-            start = edges[0] - 112
+            start = edges[0] - 102
             line = _clipped(row.cells[0], typeface, 13, _LEFT + _MAP - start)
             _text(draw, (start, y + 9), line, typeface, 13, FAINT)
         else:
