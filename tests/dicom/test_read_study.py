@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import JPEGLSLossless, RLELossless
 
 from cestle.config.classification import load_rules
 from cestle.config.templates import TemplateFolder
@@ -642,3 +643,34 @@ def test_inspection_names_the_label_and_never_the_patient(phantom, tmp_path):
     cest = next(one for one in report.series if one.description == "GluCEST")
     varying = {one.element: one.distinct for one in cest.varying}
     assert varying["(0065,2D)|Image Private Header"] == 8
+
+
+# --- damaged and compressed files --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def test_losslessly_compressed_images_are_the_same_images(folder, phantom, syntax):
+    """Images that a PACS stored as RLE or lossless JPEG-LS give the same signal."""
+    for path in (folder / "cest").iterdir():
+        edited(path, lambda dataset: dataset.compress(syntax))
+    assert_same_images(read(folder), phantom)
+
+
+def test_damaged_headers_end_in_one_line_or_are_survived(folder):
+    """Random bytes in a header never raise anything but an error with a message."""
+    generator = np.random.default_rng(11)
+    used = [path for path in files(folder) if path.parent.name != "t1"]
+    refusals = []
+    for _ in range(40):
+        victim = used[generator.integers(len(used))]
+        content = bytearray(victim.read_bytes())
+        for place in generator.integers(132, 2600, size=3):
+            content[place] = generator.integers(256)
+        damaged = folder / "damaged.dcm"
+        damaged.write_bytes(bytes(content))
+        try:
+            read_study([damaged if path == victim else path for path in used], shipped_rules())
+        except InputError as fault:
+            refusals.append(str(fault))
+    assert 0 < len(refusals) < 40
+    assert all(text and "\n" not in text for text in refusals)

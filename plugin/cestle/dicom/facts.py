@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import keyword_for_tag
+from pydicom.errors import BytesLengthException
 from pydicom.tag import BaseTag
 from pydicom.uid import (
     EnhancedMRImageStorage,
@@ -25,6 +26,16 @@ from cestle.study.facts import InstanceFacts
 
 MULTIFRAME_MR: Final = frozenset({EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
 """SOP classes whose frames are classified one by one."""
+
+UNDECODABLE: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    BytesLengthException,
+)
+"""What pydicom raises on elements that cannot be decoded."""
 
 _PROCESS_KEY: Final = secrets.token_bytes(32)
 _LONGEST_TEXT: Final = 1024
@@ -205,15 +216,18 @@ def _bytes_texts(value: bytes) -> tuple[str, ...]:
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
     """Elements that can be decoded; a broken one is passed over, never fatal."""
     for tag in sorted(dataset.keys()):
-        if tag.group >= 0x7FE0:
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                element = dataset[tag]
-            except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError):
-                continue
-        yield element
+        element = None if tag.group >= 0x7FE0 else _element(dataset, tag)
+        if element is not None:
+            yield element
+
+
+def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return dataset[tag]
+        except UNDECODABLE:
+            return None
 
 
 _CREATOR_BLOCK: Final = range(0x10, 0x100)
@@ -233,7 +247,7 @@ def _creator(dataset: Dataset, tag: BaseTag) -> str | None:
     block = tag.element >> 8
     if block not in _CREATOR_BLOCK:
         return None
-    holder = dataset.get((tag.group, block))
+    holder = _element(dataset, BaseTag(tag.group << 16 | block))
     if holder is None:
         # Items of a private sequence seldom repeat the creator of their own elements.
         return None
@@ -256,20 +270,21 @@ def _is_personal(element: DataElement) -> bool:
 
 def _patient_key(dataset: Dataset, key: bytes) -> str:
     identity = "\0".join(
-        _plain_text(dataset, keyword) for keyword in ("PatientID", "IssuerOfPatientID")
+        plain_text(dataset, keyword) for keyword in ("PatientID", "IssuerOfPatientID")
     )
     if not identity.strip("\0"):
-        identity = _plain_text(dataset, "PatientName") + "\0"
-        identity += _plain_text(dataset, "PatientBirthDate")
+        identity = plain_text(dataset, "PatientName") + "\0"
+        identity += plain_text(dataset, "PatientBirthDate")
     return hmac.new(key, identity.encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:32]
 
 
-def _plain_text(dataset: Dataset, keyword: str) -> str:
+def plain_text(dataset: Dataset, keyword: str) -> str:
+    """Text of a top-level element; empty when it is absent or cannot be decoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return str(dataset.get(keyword) or "").strip()
-        except (ValueError, TypeError, LookupError):
+        except UNDECODABLE:
             return ""
 
 
@@ -277,7 +292,7 @@ _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
 def _required_uid(dataset: Dataset, keyword: str) -> str:
-    text = _plain_text(dataset, keyword)
+    text = plain_text(dataset, keyword)
     if not _UID.fullmatch(text) or len(text) > 64:
         raise HeaderError(
             f"an object has {'no' if not text else 'an invalid'} {keyword}; a DICOM UID was "
@@ -287,7 +302,7 @@ def _required_uid(dataset: Dataset, keyword: str) -> str:
 
 
 def _count(dataset: Dataset, keyword: str, *, default: int) -> int:
-    text = _plain_text(dataset, keyword)
+    text = plain_text(dataset, keyword)
     try:
         return max(int(float(text)), 0) if text else default
     except ValueError:

@@ -4,7 +4,7 @@ Messages count files or name UIDs; a file name may be the name of a person, so n
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from cestle.dicom.facts import UNDECODABLE, plain_text
 from cestle.errors import HeaderError, InputError
 
 _LARGEST_VOXELS: Final = 512 * 1024 * 1024
@@ -91,7 +92,7 @@ def read_objects(files: Iterable[Path]) -> FolderContent:
         if header is None:
             not_dicom += 1
             continue
-        uid = str(header.get("SOPInstanceUID", ""))
+        uid = plain_text(header, "SOPInstanceUID")
         if uid in found:
             _require_repeat(found[uid], StoredObject(path=path, header=header), uid)
             duplicates += 1
@@ -123,11 +124,12 @@ def read_header(path: Path) -> Dataset | None:
     """Header of a DICOM file without its pixels; None when the file is no DICOM object."""
     try:
         header = _read(path, pixels=False)
-    except (InvalidDicomError, OSError, ValueError, EOFError, LookupError, NotImplementedError):
+    except (InvalidDicomError, OSError, EOFError, *UNDECODABLE):
         return None
-    if "SOPClassUID" not in header or "SOPInstanceUID" not in header:
+    sop_class = plain_text(header, "SOPClassUID")
+    if not sop_class or not plain_text(header, "SOPInstanceUID"):
         return None
-    return None if header.SOPClassUID == MediaStorageDirectoryStorage else header
+    return None if sop_class == MediaStorageDirectoryStorage else header
 
 
 def _read(path: Path, *, pixels: bool) -> Dataset:
@@ -148,7 +150,7 @@ def read_whole(path: Path) -> Dataset:
     """
     try:
         return _read(path, pixels=True)
-    except (InvalidDicomError, OSError, ValueError, EOFError, LookupError) as fault:
+    except (InvalidDicomError, OSError, EOFError, *UNDECODABLE) as fault:
         raise HeaderError(
             f"an object cannot be read to its end ({type(fault).__name__}); a complete file was "
             "expected. Send it again."
@@ -170,7 +172,7 @@ def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pixels = dataset.pixel_array
-    except (ValueError, RuntimeError, AttributeError, NotImplementedError, OSError) as fault:
+    except (RuntimeError, OSError, *UNDECODABLE) as fault:
         raise HeaderError(
             f"the pixels of instance {uid} cannot be decoded ({type(fault).__name__}); send it "
             "as Explicit VR Little Endian."
@@ -181,15 +183,15 @@ def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
 def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
     """Shape after holding it against the bytes, before anything is allocated (PS3.3 C.7.6.3)."""
     rows, columns, bits = (
-        int(dataset.get(name) or 0) for name in ("Rows", "Columns", "BitsAllocated")
+        _integer(dataset, name, default=0) for name in ("Rows", "Columns", "BitsAllocated")
     )
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = _integer(dataset, "NumberOfFrames", default=1)
     if min(rows, columns, frames) < 1 or bits not in {8, 16, 32}:
         raise HeaderError(
             f"instance {uid} states {frames} frames of {rows}×{columns} with {bits} bits; an "
             "image with 8, 16 or 32 bits was expected. Send it again from the scanner."
         )
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+    if _integer(dataset, "SamplesPerPixel", default=1) != 1:
         raise HeaderError(f"instance {uid} is a colour picture; a greyscale image was expected.")
     if frames * rows * columns > _LARGEST_VOXELS:
         raise HeaderError(
@@ -200,7 +202,7 @@ def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
     if name is None:
         raise HeaderError(f"instance {uid} has no pixels; an image was expected. Send it again.")
     syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-    if syntax is not None and syntax.is_compressed:
+    if syntax is not None and syntax.is_transfer_syntax and syntax.is_compressed:
         return frames, rows, columns
     expected = frames * rows * columns * bits // 8
     found = len(dataset[name].value)
@@ -212,6 +214,9 @@ def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
     return frames, rows, columns
 
 
-def header_only(objects: Sequence[StoredObject]) -> tuple[Dataset, ...]:
-    """The headers of `objects`."""
-    return tuple(stored.header for stored in objects)
+def _integer(dataset: Dataset, keyword: str, *, default: int) -> int:
+    text = plain_text(dataset, keyword)
+    try:
+        return int(text) if text else default
+    except ValueError:
+        return 0
