@@ -40,5 +40,8 @@ if code in (0, 3):
         outputs.append({"product": product, "sop_instance_uid": uid, "path": f"dicom/{path.name}"})
     (out / "results.json").write_text(json.dumps({"outputs": outputs}))
 reason = mode.get("reason", "")
+if mode.get("late_signal"):
+    (out / "outcome.json").write_text(json.dumps({"exit_code": 3, "reason": "partial"}))
+    os.kill(os.getpid(), signal.SIGABRT)
 (out / "outcome.json").write_text(json.dumps({"exit_code": code, "reason": reason}))
 sys.exit(code)

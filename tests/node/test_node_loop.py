@@ -127,6 +127,7 @@ def test_unusable_input_is_parked_and_the_node_goes_on(node, config, pacs, compu
     ("mode", "limits", "reason"),
     [
         ({"signal": True}, {}, "SIGSEGV"),
+        ({"late_signal": True}, {}, "SIGABRT"),
         ({"exit": 1, "reason": "a fault of cestle: KeyError in f line 3"}, {}, "KeyError"),
         ({"pause": 60}, {"compute_timeout_minutes": 0.01}, "stopped after 0.01 min"),
         ({"memory_mb": 300}, {"compute_memory_mb": 128}, "MiB of memory"),

@@ -188,7 +188,7 @@ class Computation:
 def _reason(code: int | None, note: str, told: Computed | None) -> str:
     if note:
         return note
-    if told is not None:
+    if told is not None and told.exit_code == code:
         return told.reason[:_LONGEST_REASON]
     if code is not None and code < 0:
         return f"the computation was ended by {signal.Signals(-code).name}"

@@ -4,6 +4,7 @@ The parent holds the writing end of the child's standard input. When the parent 
 SIGKILL, the child reads the end of the file.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from collections.abc import Callable
 
 def watch_parent(gone: Callable[[], None]) -> None:
     """Call `gone` from a thread of its own when the parent has ended or let go."""
-    source = sys.stdin.buffer
+    source = sys.stdin.fileno()
 
     def wait() -> None:
-        while source.read(4096):
+        # Not through the buffered reader: its lock, held here, aborts the interpreter's end.
+        while os.read(source, 4096):
             pass
         gone()
 
