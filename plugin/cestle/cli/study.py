@@ -44,10 +44,13 @@ def process(
     from cestle.service.processing import process as run
 
     analysis, templates = _sections(config)
+    created = datetime.now(UTC).astimezone()
     request = ProcessRequest(
         files=dicom_files(folder),
         out_dir=out,
-        created=datetime.now(UTC).astimezone(),
+        created=created,
+        # each run states its own time, so it must not share UIDs with another run
+        origin=f"process {created.isoformat()}",
         roi_files=tuple(roi or ()),
         label_scheme=label_scheme,
         onset_side=onset_side,

@@ -54,7 +54,7 @@ class ProcessRequest:
     revision
         1, or more when input or options changed.
     origin
-        "node" or "process"; keeps their UIDs apart.
+        "node", or "process" with the time; keeps UIDs of different makers and runs apart.
     predecessor
         Report of the revision before.
     """
