@@ -13,7 +13,10 @@ from pathlib import Path
 
 PLACEHOLDER = "2.25.1" + "0" * 30
 
-request = json.loads(Path(sys.argv[1]).read_text())
+line = sys.stdin.readline().strip()
+if not line:  # no longer needed
+    sys.exit(0)
+request = json.loads(Path(line).read_text())
 here = Path(__file__).parent
 mode = json.loads((here / "mode.json").read_text())
 with (here / "calls.log").open("a") as log:

@@ -44,8 +44,10 @@ def edit(path, **changes):
 def run(path):
     """Run the child with a parent that holds its lifeline; exit code, outcome and log."""
     with subprocess.Popen(
-        [*COMMAND, str(path)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        COMMAND, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
+        child.stdin.write(f"{path}\n")
+        child.stdin.flush()
         log = child.stderr.read()
         code = child.wait(60)
     outcome = json.loads((path.parent / "outcome.json").read_text())
@@ -80,6 +82,12 @@ def test_a_fault_of_ours_ends_with_one_and_names_its_place(request_file):
     assert code == outcome["exit_code"] == 1
     assert "ValueError in" in outcome["reason"]
     assert PLANTED[0] not in log + outcome["reason"]
+
+
+def test_a_child_that_is_not_needed_ends_with_nothing_said():
+    """A child whose parent lets go before it has a request ends with 0 and leaves no word."""
+    ended = subprocess.run(COMMAND, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_the_child_does_not_outlive_its_parent(tmp_path):

@@ -1,13 +1,16 @@
 """The computing child: one revision of one study, in a process of its own.
 
-``python -m cestle.service.child request.json``. It ends with 0 for a complete result, 3 for a
+``python -m cestle.service.child``. It imports the sciences, reads the name of a request file from
+its standard input and computes. It ends with 0 for a complete result, 3 for a
 partial one, 2 when the input cannot be used and 1 for a fault of ours, and says why in
 `outcome.json` beside its results. A crash of the numerical code takes down this process only.
 """
 
+import importlib
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +20,7 @@ import structlog
 from cestle.config.node import AnalysisSection, TemplatesSection
 from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
-from cestle.service.lifeline import watch_parent
+from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging, describe_fault
 
 BAD_INPUT: Final = 2
@@ -25,10 +28,15 @@ FAULT: Final = 1
 _log = structlog.get_logger(__name__)
 
 
-def main(arguments: list[str]) -> int:
-    """Compute what the request file asks for; the exit code."""
+def main() -> int:
+    """Wait for a request and compute it; the exit code."""
+    with suppress(Exception):  # imported once more, and reported, when there is a request
+        importlib.import_module("cestle.service.processing")
+    line = read_line()
+    if not line:
+        return 0  # no longer needed
     watch_parent(lambda: os._exit(FAULT))
-    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
         study=request["study_instance_uid"], revision=request["revision"]
@@ -72,4 +80,4 @@ def _compute(request: dict[str, Any]) -> tuple[int, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -18,12 +18,13 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import NodeConfig
+from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
 from cestle.spool.files import sync_folder
 from cestle.spool.journal import RevisionRecord, StoredInstance
 
 COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
-"""What is run, with the name of a request file as its last argument."""
+"""What is run; it reads the name of its request file from its standard input."""
 
 COMPLETE: Final = 0
 BAD_INPUT: Final = 2
@@ -66,14 +67,14 @@ class Computation:
         Where results are put.
     stopping
         Set when the node stops: a child under way is killed.
-    command
-        What is run.
+    children
+        Starts what is run.
     """
 
     config: NodeConfig
     folder: DataFolder
     stopping: threading.Event
-    command: Sequence[str] = COMPUTE_COMMAND
+    children: Children
 
     def run(
         self,
@@ -103,7 +104,7 @@ class Computation:
         request = work / "request.json"
         content = self._request(revision, inputs, work, predecessor)
         write_durably(request, json.dumps(content).encode())
-        code, note = self._watch([*self.command, str(request)])
+        code, note = self._watch(request)
         told = _read_outcome(work / "outcome.json")
         computed = Computed(exit_code=code, reason=_reason(code, note, told))
         if not computed.has_results:
@@ -147,20 +148,14 @@ class Computation:
         if place.is_dir():
             shutil.rmtree(place)
 
-    def _watch(self, command: list[str]) -> tuple[int | None, str]:
+    def _watch(self, request: Path) -> tuple[int | None, str]:
         """Run the child to its end or its limit: exit code, and what we have to say."""
         engine = self.config.engine
         deadline = time.monotonic() + 60.0 * engine.compute_timeout_minutes
         begin, peak = time.monotonic(), 0.0
         note = ""
         code: int | None = None
-        with subprocess.Popen(  # noqa: S603 - our own program
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=None,
-            start_new_session=True,
-        ) as child:
+        with self.children.compute(str(request)) as child:
             while code is None and not note:
                 try:
                     code = child.wait(_LOOK_SECONDS)

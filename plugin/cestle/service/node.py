@@ -18,11 +18,13 @@ from cestle.config.node import NodeConfig
 from cestle.engine.jobs import Pauses
 from cestle.errors import CestleError, ConfigError
 from cestle.service.assembly import Assembly, Assess
+from cestle.service.children import Children
 from cestle.service.computation import COMPUTE_COMMAND, Computation
 from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.receiver import Receiver
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
+from cestle.spool.journal import Journal
 
 _LOOP_SECONDS: Final = 0.25
 _START_SECONDS: Final = 60.0
@@ -46,7 +48,7 @@ class Worker:
     config
         The node's configuration.
     compute_command
-        What computes a revision; the request file is added as its last argument.
+        What computes a revision; it reads the name of a request file from its input.
     assess
         Judges whether a study is complete; None for the rules of the templates.
     compute_pauses
@@ -62,7 +64,7 @@ class Worker:
         compute_pauses: Pauses = COMPUTE_PAUSES,
     ) -> None:
         self._config = config
-        self._command = compute_command
+        self._children = Children(compute_command)
         self._assess = assess
         self._pauses = compute_pauses
         self._stopping = threading.Event()
@@ -89,6 +91,7 @@ class Worker:
         self._resources.callback(journal.close)
         instances = folder.spool(self._config).instances
         assess = self._assess or CompletenessAssessor.of(self._config, instances)
+        self._resources.callback(self._children.dismiss)
         workflow = Workflow(
             config=self._config,
             folder=folder,
@@ -97,7 +100,7 @@ class Worker:
                 config=self._config,
                 folder=folder,
                 stopping=self._stopping,
-                command=self._command,
+                children=self._children,
             ),
             stopping=self._stopping,
             compute_pauses=self._pauses,
@@ -112,7 +115,7 @@ class Worker:
             destinations=frozenset(one.name for one in self._config.destinations),
         )
         self._thread = threading.Thread(
-            target=self._loop, args=(assembly, dispatcher), name="assembly", daemon=True
+            target=self._loop, args=(assembly, dispatcher, journal), name="assembly", daemon=True
         )
         self._thread.start()
         _log.info("worker started")
@@ -126,15 +129,23 @@ class Worker:
             _log.info("worker stopped")
         self._resources.close()
 
-    def _loop(self, assembly: Assembly, dispatcher: Dispatcher) -> None:
+    def _loop(self, assembly: Assembly, dispatcher: Dispatcher, journal: Journal) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
             try:
                 assembly.step(time.time())
                 dispatcher.step()
+                self._prepare(journal)
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))
             except Exception as fault:  # noqa: BLE001 - the next round may succeed
                 _log.error("the node cannot go on for now", reason=describe_fault(fault))
+
+    def _prepare(self, journal: Journal) -> None:
+        """Have a computing child ready while a study arrives, and none when all is done."""
+        if journal.collecting():
+            self._children.make_ready()
+        elif not journal.unfinished():
+            self._children.dismiss()
 
 
 class ReceiverProcess:
