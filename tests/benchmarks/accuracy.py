@@ -48,9 +48,7 @@ def _errors(study, method):
     provenance = Provenance(software_version="", templates_version="", revision=1)
     analysis = analyse_study(inputs_of(study), settings, provenance)
     truth = study.truth["asymmetry"]["slice"]
-    indices = [
-        analysis.results.asymmetry.indices[name].value - truth[name] for name in INDICES
-    ]
+    indices = [analysis.results.asymmetry.indices[name].value - truth[name] for name in INDICES]
     voxels = (analysis.glucest.percent - study.true_percent)[analysis.glucest.valid]
     return [*indices, np.max(np.abs(voxels))]
 

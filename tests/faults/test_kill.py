@@ -156,7 +156,11 @@ def test_what_was_acknowledged_survives_a_kill_while_receiving(tmp_path, compute
     )
     spool = config.node.data_dir / "spool" / "instances"
     wait_until(lambda: len(list(spool.glob("*/*.dcm"))) > 20, what="some instances")
-    receivers = psutil.Process(node.process.pid).children()
+    receivers = [
+        one
+        for one in psutil.Process(node.process.pid).children()
+        if "cestle.service.receiver" in one.cmdline()
+    ]
     assert len(receivers) == 1
     receivers[0].kill()
     node.end(signal.SIGKILL)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from cestle.config.templates import shipped_templates_dir
 from cestle.dicom.simulated import EncodingOptions, write_study
+from cestle.net.pacs_stand_in import PacsStandIn
+from cestle.phantom.study import SimulationSettings, simulate
 from cestle.service.node import Node
 from cestle.service.status import list_studies
 from node import orthanc
@@ -182,3 +184,52 @@ def test_real_brain_comes_back_as_a_map(tmp_path, shared_data):
     assert np.median(np.abs(plain - expected[off])) > 2.0 * np.median(
         np.abs(percent - expected)[off]
     )
+
+
+def test_a_spoilt_study_is_parked_and_the_next_one_is_done(tmp_path, quiet_phantom):
+    """Two patients in one study: parked with one line that names neither; the node goes on."""
+    spoilt = write_study(quiet_phantom, tmp_path / "spoilt")
+    [field_map] = [path for path in spoilt if path.parent.name == "b0"]
+    image = pydicom.dcmread(field_map)
+    image.PatientID, image.PatientName = IDENTITY[2], PERSON
+    image.save_as(field_map)
+    with PacsStandIn(tmp_path / "pacs") as pacs:
+        config = node_config(tmp_path, destinations=[("pacs", "PACS", pacs.port)])
+        with Node(config) as node:
+            assert store(node.port, spoilt, options=["-R"]).returncode == 0
+            parked = wait_until(
+                lambda: next((one for one in list_studies(config) if one.state == "parked"), None),
+                seconds=60.0,
+                what="the parking",
+            )
+            assert "2 patients" in parked.reason
+            assert not any(part in parked.reason for part in IDENTITY)
+            brain = SimulationSettings(seed=3, snr=None, t1_mm=3.0, study_key="next")
+            good = write_study(simulate(brain), tmp_path / "good")
+            assert store(node.port, good, options=["-R"]).returncode == 0
+            done = wait_until(
+                lambda: next((one for one in list_studies(config) if one.state == "done"), None),
+                seconds=60.0,
+                what="the second study",
+            )
+    assert done.study_instance_uid != parked.study_instance_uid
+    assert len(pacs.files()) == 4
+
+
+def test_real_uih_images_are_received_and_parked(tmp_path, shared_data):
+    """Real uMR 770 images, odd dates and tiles included, are stored; nothing is sent."""
+    files = sorted((shared_data / "uih-umr770").rglob("*.dcm"))
+    assert len(files) == 37
+    with PacsStandIn(tmp_path / "pacs") as pacs:
+        config = node_config(tmp_path, destinations=[("pacs", "PACS", pacs.port)])
+        with Node(config) as node:
+            sent = store(node.port, files, options=["-R"])
+            assert sent.returncode == 0, sent.stderr
+            study = wait_until(
+                lambda: next((one for one in list_studies(config) if one.state == "parked"), None),
+                seconds=60.0,
+                what="the answer",
+            )
+    assert study.instances == len(files)
+    assert "no GluCEST image" in study.reason
+    assert pacs.files() == ()

@@ -180,7 +180,15 @@ def nothing(folder):
     folder.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [two_patients, two_studies, truncated_pixels, no_dicom, nothing])
+def only_anatomy(folder):
+    for name in ("GluCEST", "B0Map", "B1Map"):
+        for path in series_files(folder, name):
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil", [two_patients, two_studies, truncated_pixels, only_anatomy, no_dicom, nothing]
+)
 def test_bad_input_is_one_clear_line(capsys, own_study, tmp_path, spoil):
     """Bad input: exit 2, exactly one line, no traceback, no planted name or ID, no results."""
     spoil(own_study)

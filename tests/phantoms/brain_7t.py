@@ -49,12 +49,15 @@ class Brain7T:
 
     def signal_at(self, offset_ppm):
         """Signal at an offset that may vary over the voxels, monotone cubic [a.u.]."""
-        wanted = np.broadcast_to(offset_ppm, self.brain.shape)
+        curve = PchipInterpolator(self.offsets_ppm, self.zspectrum[:, self.brain], axis=0)
+        wanted = np.broadcast_to(offset_ppm, self.brain.shape)[self.brain]
+        interval = np.searchsorted(self.offsets_ppm, wanted) - 1
+        step = wanted - self.offsets_ppm[interval]
+        z = np.zeros(len(wanted))
+        for coefficient in curve.c:
+            z = z * step + coefficient[interval, np.arange(len(wanted))]
         signal = np.zeros(self.brain.shape)
-        for index in np.argwhere(self.brain):
-            row, column = index
-            curve = PchipInterpolator(self.offsets_ppm, self.zspectrum[:, row, column])
-            signal[row, column] = curve(wanted[row, column]) * self.unsaturated[row, column]
+        signal[self.brain] = z * self.unsaturated[self.brain]
         return signal
 
     def direct_glucest(self):

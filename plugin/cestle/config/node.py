@@ -214,6 +214,13 @@ class TlsSection(_Section):
         return None not in (self.certificate_file, self.key_file, self.ca_file)
 
 
+class WebSection(_Section):
+    """Where the operator page will be; part of the file's contract, not served by this version."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+
+
 class LoggingSection(_Section):
     """What is logged."""
 
@@ -231,6 +238,7 @@ class NodeConfig(_Section):
     analysis: AnalysisSection = AnalysisSection()
     templates: TemplatesSection = TemplatesSection()
     tls: TlsSection = TlsSection()
+    web: WebSection = WebSection()
     logging: LoggingSection = LoggingSection()
 
     @model_validator(mode="after")

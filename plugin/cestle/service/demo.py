@@ -190,7 +190,7 @@ def _running_node(config_file: Path, config: NodeConfig, log: Path) -> Iterator[
                 node.wait()
 
 
-def _scanner(config: NodeConfig) -> tuple[Destination, NodeConfig]:
+def scanner_side(config: NodeConfig) -> tuple[Destination, NodeConfig]:
     """The node as seen from the scanner, and the scanner's own side of the association."""
     node = Destination(
         name="node",
@@ -204,7 +204,7 @@ def _scanner(config: NodeConfig) -> tuple[Destination, NodeConfig]:
 
 
 def _wait_until_it_answers(config: NodeConfig, alive: Callable[[], bool], log: Path) -> None:
-    node, scanner = _scanner(config)
+    node, scanner = scanner_side(config)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while alive() and time.monotonic() < deadline:
         try:
@@ -217,7 +217,7 @@ def _wait_until_it_answers(config: NodeConfig, alive: Callable[[], bool], log: P
 
 
 def _send(files: list[Path], config: NodeConfig) -> None:
-    node, scanner = _scanner(config)
+    node, scanner = scanner_side(config)
     instances = [describe_file(file) for file in files]
     send_instances(instances, node, scanner, acknowledged=lambda _: None)
 

@@ -151,7 +151,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     objects = build_outputs(analysis, study.sources, templates, identity)
     records = write_outputs(objects, request.out_dir / "dicom")
     _write_pictures(build_pictures(analysis, objects, templates), request.out_dir / "pictures")
-    results = replace(analysis.results, outputs=records)
+    results = replace(analysis.results, notes=study.notes, outputs=records)
     _write_results(results, request.out_dir / "results.json")
     return results
 

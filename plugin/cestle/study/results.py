@@ -97,7 +97,25 @@ class OutputRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """All numbers of one revision of one study."""
+    """All numbers of one revision of one study.
+
+    Parameters
+    ----------
+    study_instance_uid, revision, software_version, templates_version
+        What the numbers are of, and what made them.
+    status, reasons
+        How much could be computed, and why not all.
+    glucest, asymmetry, lateralization
+        The blocks of numbers.
+    mrs_reason
+        Why there is no spectroscopy.
+    onset_side
+        As stated by an order or a person; None when nobody did.
+    notes
+        How offsets became known, and what was left aside.
+    outputs
+        Objects made.
+    """
 
     study_instance_uid: str
     revision: int
@@ -110,6 +128,7 @@ class StudyResults:
     mrs_reason: str
     lateralization: LateralizationResult
     onset_side: Side | None
+    notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -128,6 +147,7 @@ class StudyResults:
             },
             "status": self.status.value,
             "reasons": list(self.reasons),
+            "notes": list(self.notes),
             "glucest": {
                 "status": "ok" if glucest.computed else "not_computed",
                 "reasons": [f"{key}: {text}" for key, text in glucest.reasons.items()],

@@ -1,0 +1,80 @@
+"""A node as a process tree of its own, with the peak memory of each of its processes."""
+
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import psutil
+
+from cestle.errors import DeliveryError
+from cestle.net.sender import echo
+from cestle.service.demo import scanner_side
+from node.rig import free_port, node_config, wait_until
+
+NAMES = {
+    "cestle.service.receiver": "listener",
+    "cestle.service.child": "computing child",
+    "serve": "worker",
+}
+
+
+class Watched:
+    """Peak resident memory by kind of process [MiB]."""
+
+    def __init__(self, process):
+        self._root = psutil.Process(process.pid)
+        self._stopping = threading.Event()
+        self.peaks = {}
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+
+    def stop(self):
+        """Stop looking."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _loop(self):
+        while not self._stopping.wait(0.05):
+            try:
+                for one in [self._root, *self._root.children(recursive=True)]:
+                    self._note(one)
+            except psutil.Error:
+                continue
+
+    def _note(self, process):
+        command = " ".join(process.cmdline())
+        kind = next((name for part, name in NAMES.items() if part in command), None)
+        if kind:
+            rss = process.memory_info().rss / 2**20
+            self.peaks[kind] = max(rss, self.peaks.get(kind, 0.0))
+
+
+@contextmanager
+def running(folder, *, role="all", destinations=(("pacs", "PACS", 1),), quiet_seconds=0.3):
+    """Start a node; yields its configuration and its watched memory."""
+    config = node_config(
+        folder,
+        port=free_port(),
+        destinations=destinations,
+        extra=f"[study]\nquiet_seconds = {quiet_seconds}\n",
+    )
+    command = [sys.executable, "-m", "cestle", "serve", "--role", role]
+    command += ["--config", str(folder / "node.toml")]
+    with (folder / "node.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    watched = Watched(process)
+    try:
+        wait_until(lambda: _answers(config), seconds=60.0, what="the node")
+        yield config, watched
+    finally:
+        watched.stop()
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(config):
+    try:
+        return echo(*scanner_side(config))
+    except DeliveryError:
+        return None
