@@ -43,9 +43,6 @@ _WORDS: Final = {
 }
 
 
-_OUR_ROLES: Final = (Role.CEST_SOURCE, Role.CEST_MAP_VENDOR, Role.B0_MAP, Role.B1_MAP)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadStudy:
     """A study as read.
@@ -136,8 +133,8 @@ def read_study(
     Raises
     ------
     InputError
-        When there is no DICOM object, more than one study or patient, nothing of a GluCEST study,
-        pixels are truncated, or two candidates for one role cannot be told apart.
+        When there is no DICOM object, more than one study or patient, pixels are truncated, or
+        two candidates for one role cannot be told apart.
     LateralityError
         When the side of a region contradicts the geometry.
     """
@@ -148,7 +145,6 @@ def read_study(
     content = read_objects(files)
     sorted_study = _sort(content.objects, rules)
     study_uid, patient_key = _one_study(sorted_study.classified)
-    _require_a_study_of_ours(sorted_study)
     rois = _chosen_rois(sorted_study, roi_objects, label_maps, rules, patient_key)
     collect = _Collector()
     if content.not_dicom:
@@ -225,16 +221,6 @@ def _one_study(classified: Sequence[Classified]) -> tuple[str, str]:
             "files of one study."
         )
     return studies[0], patients.pop()
-
-
-def _require_a_study_of_ours(study: _Sorted) -> None:
-    """Refuse a study without any GluCEST image or map: nobody asked for a report on it."""
-    if not any(role in study.by_role for role in _OUR_ROLES):
-        raise InputError(
-            f"no GluCEST image and no field map was recognised among {len(study.classified)} "
-            "images; a GluCEST study was expected. cestle inspect shows the role of each series, "
-            "and why."
-        )
 
 
 def _chosen_rois(

@@ -19,14 +19,17 @@ from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
-from cestle.dicom.study_reader import read_study
+from cestle.dicom.study_reader import ReadStudy, read_study
 from cestle.errors import InputError
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.results import Status, StudyResults
+from cestle.study.roles import Role
 
 Progress = Callable[[str], None]
 """Called with a few words at the start of each step."""
+
+_GLUCEST_ROLES: Final = (Role.CEST_SOURCE, Role.CEST_MAP_VENDOR, Role.B0_MAP, Role.B1_MAP)
 
 EXIT_CODES: Final = {Status.COMPLETE: 0, Status.PARTIAL: 3, Status.FAILED: 3}
 
@@ -134,6 +137,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         onset_side=request.onset_side,
         label_scheme=request.label_scheme,
     )
+    _require_glucest(study)
     progress("computing the GluCEST map and the indices")
     provenance = Provenance(
         software_version=cestle.__version__,
@@ -159,6 +163,16 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
 def dicom_files(folder: Path) -> tuple[Path, ...]:
     """All regular files below a folder, sorted; what they are is for the reader to say."""
     return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def _require_glucest(study: ReadStudy) -> None:
+    """Refuse a study without any GluCEST image or field map: nobody asked for a report on it."""
+    if not any(one.role in _GLUCEST_ROLES for one in study.classified):
+        raise InputError(
+            f"no GluCEST image and no field map was recognised among {len(study.classified)} "
+            "images; a GluCEST study was expected. cestle inspect shows the role of each series, "
+            "and why."
+        )
 
 
 def _prepare(request: ProcessRequest) -> None:

@@ -159,8 +159,8 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     content = json.loads(json.dumps(analyse(noisy).results.to_json(), allow_nan=False))
     assert content["schema"] == "cestle-results/1"
     assert set(content) == {
-        "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes", "glucest",
-        "asymmetry", "mrs", "composite", "volumes", "lateralization", "outputs",
+        "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
+        "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",
