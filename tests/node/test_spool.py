@@ -139,6 +139,8 @@ def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     intake.recover()
     assert kept.is_file()
     assert not orphan.exists()
+    [aside] = (files.root / "quarantine").iterdir()
+    assert aside.read_bytes() == b"never acknowledged"
     assert not list((files.root / "tmp").iterdir())
     assert [one.sop_instance_uid for one in journal.instances("1.2.3")] == ["1.2.3.1"]
     intake.store(received(2))

@@ -37,15 +37,17 @@ class Intake:
     def recover(self) -> None:
         """Bring files and journal back together after a crash, before anything is accepted.
 
-        A file without a row was never acknowledged, so its sender sends it again. A row without
-        a file is a loss on the disk, which is said aloud; the instance can then be sent again.
+        A file without a row was never acknowledged, so its sender sends it again; should the
+        journal itself have been lost, it is all there is, so it is set aside and not deleted. A
+        row without a file is a loss on the disk, which is said aloud; the instance can then be
+        sent again.
         """
         unfinished = self.files.prepare()
         recorded = self.journal.all_paths()
         root = self.files.instances
         present = {file.relative_to(root).as_posix() for file in root.glob("*/*.dcm")}
         for path in present - recorded:
-            (root / path).unlink()
+            self.files.set_aside(root / path)
         for path in recorded - present:
             _log.error("a received instance is no longer on the disk", path=path)
             self.journal.forget(path)
@@ -53,7 +55,7 @@ class Intake:
             "spool reconciled",
             instances=len(recorded & present),
             unfinished=unfinished,
-            unacknowledged=len(present - recorded),
+            set_aside=len(present - recorded),
             lost=len(recorded - present),
         )
 

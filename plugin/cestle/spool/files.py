@@ -106,6 +106,13 @@ class SpoolFiles:
         self._write(content, target)
         return target
 
+    def set_aside(self, path: Path) -> Path:
+        """Move a file of `instances` that the journal does not know out of the way, unchanged."""
+        target = self._quarantine / f"{path.stem}.{secrets.token_hex(4)}.dcm"
+        path.replace(target)
+        sync_folder(self._quarantine)
+        return target
+
     def require_space(self, wanted_bytes: int = 0) -> None:
         """Check that `wanted_bytes` more leave the reserve untouched.
 
