@@ -16,6 +16,15 @@ class Call(StrEnum):
     INDETERMINATE = "indeterminate"
 
 
+class CallPolicy(StrEnum):
+    """What an uncertain score is called."""
+
+    INTERVAL = "interval"
+    """Indeterminate when the 95 % interval holds the cut-off, or is not known; the default."""
+    PAPER = "paper"
+    """The bare rule, as published, whatever the uncertainty."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecisionRule:
     """A limit that an index is held against; above it the call is left.
@@ -57,7 +66,11 @@ class LateralizationResult:
     Parameters
     ----------
     call
-        Left, right or indeterminate.
+        Left, right or indeterminate, by rule and policy.
+    bare_call
+        What the rule alone says, as published, whatever the uncertainty.
+    policy
+        What an uncertain score is called.
     rule
         Name of the rule.
     cutoff
@@ -76,6 +89,8 @@ class LateralizationResult:
     """
 
     call: Call
+    bare_call: Call
+    policy: CallPolicy
     rule: str
     cutoff: float
     cutoff_source: str
@@ -86,7 +101,11 @@ class LateralizationResult:
 
 
 def lateralize(
-    score: Estimate | None, *, rule: DecisionRule, missing_reason: str | None
+    score: Estimate | None,
+    *,
+    rule: DecisionRule,
+    policy: CallPolicy,
+    missing_reason: str | None,
 ) -> LateralizationResult:
     """Hold an index against the limit of a rule.
 
@@ -96,17 +115,21 @@ def lateralize(
         The index; None when it could not be computed.
     rule
         The rule.
+    policy
+        What an uncertain score is called.
     missing_reason
         Why `score` is None; ignored otherwise.
 
     Returns
     -------
-        Left above the cut-off, right below it; indeterminate without a score or exactly on the
-        cut-off.
+        Left above the cut-off, right below it; indeterminate without a score, exactly on the
+        cut-off, and under `CallPolicy.INTERVAL` where the interval does not exclude the cut-off.
     """
     if score is None:
         return LateralizationResult(
             call=Call.INDETERMINATE,
+            bare_call=Call.INDETERMINATE,
+            policy=policy,
             rule=rule.name,
             cutoff=rule.cutoff,
             cutoff_source=rule.source,
@@ -116,17 +139,24 @@ def lateralize(
             reasons=(missing_reason or f"{rule.index} could not be computed",),
         )
     margin = score.value - rule.cutoff
-    call = Call.INDETERMINATE if margin == 0.0 else Call.LEFT if margin > 0.0 else Call.RIGHT
+    bare = Call.INDETERMINATE if margin == 0.0 else Call.LEFT if margin > 0.0 else Call.RIGHT
+    held_back = policy is CallPolicy.INTERVAL and not _excludes(score, rule.cutoff)
     return LateralizationResult(
-        call=call,
+        call=Call.INDETERMINATE if held_back else bare,
+        bare_call=bare,
+        policy=policy,
         rule=rule.name,
         cutoff=rule.cutoff,
         cutoff_source=rule.source,
         score=score.value,
         margin=margin,
         probability_left=_probability_above(margin, score.standard_error),
-        reasons=(_margin_sentence(score, margin, rule),),
+        reasons=_sentences(score, margin, rule, bare, held_back=held_back),
     )
+
+
+def _excludes(score: Estimate, cutoff: float) -> bool:
+    return score.ci95 is not None and not score.ci95[0] <= cutoff <= score.ci95[1]
 
 
 def _probability_above(margin: float, standard_error: float | None) -> float | None:
@@ -135,12 +165,17 @@ def _probability_above(margin: float, standard_error: float | None) -> float | N
     return 0.5 * math.erfc(-margin / (standard_error * math.sqrt(2.0)))
 
 
-def _margin_sentence(score: Estimate, margin: float, rule: DecisionRule) -> str:
+def _sentences(
+    score: Estimate, margin: float, rule: DecisionRule, bare: Call, *, held_back: bool
+) -> tuple[str, ...]:
     side = "above" if margin > 0.0 else "below" if margin < 0.0 else "on"
-    text = f"{rule.index} {score.value:+.4f} is {abs(margin):.4f} {side} the cut-off {rule.cutoff}"
+    where = f"{rule.index} {score.value:+.4f} is {abs(margin):.4f} {side} the cut-off {rule.cutoff}"
     if score.ci95 is None:
-        return f"{text}; its uncertainty is unknown"
-    low, high = score.ci95
-    if low < rule.cutoff < high:
-        return f"{text}; image noise alone could reverse the call"
-    return f"{text}; the 95 % interval from image noise excludes the cut-off"
+        sentences = [f"{where}; its uncertainty is unknown"]
+    elif _excludes(score, rule.cutoff):
+        sentences = [f"{where}; the 95 % interval excludes the cut-off"]
+    else:
+        sentences = [f"{where}; the 95 % interval includes the cut-off"]
+    if held_back:
+        sentences.append(f"no side is called; the bare rule as published would say {bare}")
+    return tuple(sentences)

@@ -179,6 +179,7 @@ class AnalysisSection(_Section):
     min_signal_snr: Annotated[float, Field(ge=0)] = 5.0
     min_effective_voxels_hippocampus: Annotated[float, Field(ge=1)] = 10.0
     min_effective_voxels_amygdala: Annotated[float, Field(ge=1)] = 10.0
+    call_policy: Literal["interval", "paper"] = "interval"
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
 

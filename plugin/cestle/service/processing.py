@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import cestle
+from cestle.biomarkers.lateralization import CallPolicy
 from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings
@@ -97,6 +98,7 @@ def analysis_settings(section: AnalysisSection) -> AnalysisSettings:
             Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,
         },
+        call_policy=CallPolicy(section.call_policy),
     )
 
 

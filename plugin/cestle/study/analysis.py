@@ -10,7 +10,7 @@ from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import RegionStatistic, region_statistic, weighted_quantile
 from cestle.anatomy.slab import region_on_grid, slab_average
 from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
-from cestle.biomarkers.lateralization import PAPER_RULE, DecisionRule, lateralize
+from cestle.biomarkers.lateralization import PAPER_RULE, CallPolicy, DecisionRule, lateralize
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings, compute_glucest
 from cestle.cest.images import FieldMaps, GluCestMap
@@ -60,8 +60,8 @@ class AnalysisSettings:
         Regions without a voxel of at least this share give no index.
     min_valid_fraction
         Regions of which less is valid give no index.
-    rule
-        The rule of the lateralization call.
+    rule, call_policy
+        The rule of the lateralization call, and what an uncertain score is called.
     """
 
     glucest: GluCestSettings = field(default_factory=GluCestSettings)
@@ -71,6 +71,7 @@ class AnalysisSettings:
     min_largest_fraction: float = 0.4
     min_valid_fraction: float = 0.8
     rule: DecisionRule = PAPER_RULE
+    call_policy: CallPolicy = CallPolicy.INTERVAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,7 @@ def analyse_study(
     call = lateralize(
         asymmetry.indices[rule.index],
         rule=rule,
+        policy=settings.call_policy,
         missing_reason=asymmetry.reasons.get(rule.index),
     )
     computed = glucest is not None

@@ -173,6 +173,8 @@ class StudyResults:
             "volumes": None,
             "lateralization": {
                 "call": lateralization.call.value,
+                "bare_call": lateralization.bare_call.value,
+                "policy": lateralization.policy.value,
                 "rule": lateralization.rule,
                 "cutoff": lateralization.cutoff,
                 "cutoff_source": lateralization.cutoff_source,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
-from cestle.biomarkers.lateralization import PAPER_RULE, Call, lateralize
+from cestle.biomarkers.lateralization import PAPER_RULE, Call, CallPolicy, lateralize
 from cestle.errors import NumericalError
 from cestle.measurement import Estimate, Side
 
@@ -77,6 +77,12 @@ def test_values_that_are_not_positive_give_no_index(value):
         directional_asymmetry_epi(good, bad)
 
 
+def call_of(value, error, policy=CallPolicy.PAPER):
+    """The call for a score under a policy."""
+    score = Estimate(value=value, standard_error=error)
+    return lateralize(score, rule=PAPER_RULE, policy=policy, missing_reason=None)
+
+
 @pytest.mark.parametrize(
     ("score", "call"),
     [
@@ -89,34 +95,54 @@ def test_values_that_are_not_positive_give_no_index(value):
     ],
 )
 def test_published_rule(score, call):
-    """The call is left above 0.0026 and right below, as published; on it nothing is said."""
-    result = lateralize(
-        Estimate(value=score, standard_error=0.01), rule=PAPER_RULE, missing_reason=None
-    )
-    assert result.call is call
+    """Under the paper policy the call is left above 0.0026 and right below, as published."""
+    result = call_of(score, 0.01)
+    assert result.call is result.bare_call is call
     assert result.margin == pytest.approx(score - 0.0026)
+
+
+@given(score=st.floats(-0.2, 0.2), error=st.floats(0.0, 0.1))
+def test_interval_policy_never_contradicts_the_bare_rule(score, error):
+    """Under the interval policy a call is the bare one, and made only beyond 1.96 errors."""
+    result = call_of(score, error, CallPolicy.INTERVAL)
+    if result.call is not Call.INDETERMINATE:
+        assert result.call is result.bare_call
+        assert abs(score - 0.0026) >= 1.95 * error
+    else:
+        assert abs(score - 0.0026) <= 1.97 * error + 1e-12
+
+
+def test_held_back_call_still_says_what_the_bare_rule_says():
+    """Within the interval no side is called, and the reason names the bare rule's side."""
+    result = call_of(0.01, 0.01, CallPolicy.INTERVAL)
+    assert result.call is Call.INDETERMINATE
+    assert result.bare_call is Call.LEFT
+    assert "would say left" in result.reasons[1]
+
+
+def test_unknown_uncertainty_makes_no_call_under_the_interval_policy():
+    """Without a standard error the interval policy calls no side."""
+    result = call_of(0.1, None, CallPolicy.INTERVAL)
+    assert result.call is Call.INDETERMINATE
+    assert result.bare_call is Call.LEFT
 
 
 def test_no_score_is_indeterminate_with_the_reason():
     """Without a score the call is indeterminate and repeats why."""
-    result = lateralize(None, rule=PAPER_RULE, missing_reason="left: no region was sent")
+    why = "left: no region was sent"
+    result = lateralize(None, rule=PAPER_RULE, policy=CallPolicy.PAPER, missing_reason=why)
     assert result.call is Call.INDETERMINATE
     assert result.score is None
-    assert result.reasons == ("left: no region was sent",)
+    assert result.reasons == (why,)
 
 
 def test_probability_is_that_of_the_normal_distribution():
     """One standard error above the cut-off is left with probability 0.8413."""
-    result = lateralize(
-        Estimate(value=0.0126, standard_error=0.01), rule=PAPER_RULE, missing_reason=None
-    )
+    result = call_of(0.0126, 0.01)
     assert result.probability_left == pytest.approx(0.841345, abs=1e-6)
-    assert "image noise alone could reverse the call" in result.reasons[0]
+    assert "includes the cut-off" in result.reasons[0]
 
 
 def test_clear_margin_is_said():
-    """Three standard errors away the reason says that the interval excludes the cut-off."""
-    result = lateralize(
-        Estimate(value=-0.05, standard_error=0.01), rule=PAPER_RULE, missing_reason=None
-    )
-    assert "excludes the cut-off" in result.reasons[0]
+    """Five standard errors away the reason says that the interval excludes the cut-off."""
+    assert "excludes the cut-off" in call_of(-0.05, 0.01).reasons[0]
