@@ -23,6 +23,7 @@ from cestle.phantom.head import (
     fractions_on,
     labels_on,
 )
+from cestle.phantom.motion import HeadMotion, moved_grid, random_motion
 from cestle.phantom.spectra import mixed_signals
 from cestle.phantom.tissues import (
     AMYGDALA,
@@ -94,6 +95,12 @@ class SimulationSettings:
         Scale of the cross-section of hippocampus and amygdala [1].
     f0_mhz
         Transmitter frequency [MHz].
+    motion_mm, motion_deg
+        Root mean square, over the saturation images, of the head's shift along each axis of the
+        image and of its rotation in plane; maps and regions stay [mm], [degrees].
+    drift_percent_per_min
+        Change of the signal from image to image, which follow each other by the repetition time
+        [%/min].
     """
 
     seed: int = 1
@@ -116,6 +123,9 @@ class SimulationSettings:
     left_radius_factor: float = 1.0
     right_radius_factor: float = 1.0
     f0_mhz: float = 210.8
+    motion_mm: float = 0.0
+    motion_deg: float = 0.0
+    drift_percent_per_min: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in _LIMITS:
@@ -145,6 +155,9 @@ _LIMITS: Final = (
     ("left_radius_factor", 0.5, 1.5),
     ("right_radius_factor", 0.5, 1.5),
     ("f0_mhz", 60.0, 500.0),
+    ("motion_mm", 0.0, 10.0),
+    ("motion_deg", 0.0, 10.0),
+    ("drift_percent_per_min", -50.0, 50.0),
 )
 
 
@@ -193,13 +206,15 @@ class SimulatedStudy:
     truth: dict[str, Any]
 
 
-def simulate(settings: SimulationSettings) -> SimulatedStudy:
+def simulate(settings: SimulationSettings, *, motion: HeadMotion | None = None) -> SimulatedStudy:
     """Make a synthetic study.
 
     Parameters
     ----------
     settings
         What it is to be; equal settings give equal arrays.
+    motion
+        Where the head is in each image; drawn from the settings when None.
 
     Raises
     ------
@@ -228,6 +243,10 @@ def simulate(settings: SimulationSettings) -> SimulatedStudy:
     true_percent = _true_percent(mixture, sequence)
     regions = {f"{s}_{side}": shares[label] for (s, side), label in REGION_LABELS.items()}
     sigma = _noise_sigma(settings, clean, offsets, regions)
+    motion = motion or _drawn_motion(settings, len(offsets))
+    if motion is not None:
+        clean = _moved(motion, settings, grid=grid, head=head, tissues=tissues, offsets=offsets)
+    acquired = clean * _drift(settings, len(offsets))
     generator = np.random.default_rng([settings.seed, 0xCE57])
     t1_place = t1_grid(settings)
     labels = labels_on(t1_place, head)
@@ -236,7 +255,7 @@ def simulate(settings: SimulationSettings) -> SimulatedStudy:
         cest_grid=grid,
         t1_grid=t1_place,
         offsets_ppm=offsets,
-        signal=_rician(clean, sigma, generator),
+        signal=_rician(acquired, sigma, generator),
         b0_hz=np.where(inside, b0_ppm * settings.f0_mhz, 0.0),
         b1_percent=np.where(inside, 100.0 * relative_b1, 0.0),
         vendor_percent=_vendor_percent(true_percent, inside, settings, generator),
@@ -368,6 +387,48 @@ def _fields(settings: SimulationSettings, grid: Grid) -> tuple[Real, Real]:
     index = np.indices(grid.shape, dtype=np.float64)
     places = grid.to_lps(np.moveaxis(index, 0, -1))
     return fields.b0_shift_ppm(places), fields.relative_b1(places)
+
+
+def _drawn_motion(settings: SimulationSettings, images: int) -> HeadMotion | None:
+    if settings.motion_mm == 0.0 and settings.motion_deg == 0.0:
+        return None
+    return random_motion(
+        settings.seed, images=images, rms_mm=settings.motion_mm, rms_deg=settings.motion_deg
+    )
+
+
+def _moved(
+    motion: HeadMotion,
+    settings: SimulationSettings,
+    *,
+    grid: Grid,
+    head: Head,
+    tissues: dict[Label, Tissue],
+    offsets: Real,
+) -> Real:
+    """Noise-free images, each of the head where it was then: exact, nothing is interpolated."""
+    images = []
+    places = zip(motion.row_mm, motion.column_mm, motion.rotation_deg, strict=True)
+    for offset, (row_mm, column_mm, rotation_deg) in zip(offsets, places, strict=True):
+        place = moved_grid(grid, row_mm=row_mm, column_mm=column_mm, rotation_deg=rotation_deg)
+        shares = fractions_on(place, head)
+        b0_ppm, relative_b1 = _fields(settings, place)
+        image = mixed_signals(
+            [(tissue, shares[label]) for label, tissue in tissues.items()],
+            offsets_ppm=np.array([offset]),
+            b0_shift_ppm=b0_ppm,
+            relative_b1=relative_b1,
+            sequence=saturation_sequence(settings),
+        )
+        images.append(image[0])
+    return np.stack(images)
+
+
+def _drift(settings: SimulationSettings, images: int) -> Real:
+    """Factor of each image, shape (images, 1, 1, 1) [1]."""
+    minutes = np.arange(images, dtype=np.float64) * (JUPITER_5T_GLUCEST.repetition_s / 60.0)
+    factor: Real = 1.0 + settings.drift_percent_per_min / 100.0 * minutes
+    return factor.reshape(-1, 1, 1, 1)
 
 
 def _true_percent(mixture: list[tuple[Tissue, Real]], sequence: SaturationSequence) -> Real:
