@@ -18,6 +18,7 @@ from cestle.study.roles import Classified
 _SAME_DIRECTION: Final = 1e-4
 _SAME_SPACING_MM: Final = 1e-3
 _SAME_POSITION_MM: Final = 0.05
+_UPRIGHT_MM: Final = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +129,11 @@ def _slice(
             "orthogonal unit vectors; send the image again from the scanner."
         )
     spacing = _vector(facts, "PixelSpacing", 2)
-    thickness = facts.number("SliceThickness") or facts.number("SpacingBetweenSlices") or 0.0
+    if np.any(spacing <= 0.0):
+        raise HeaderError(
+            f"PixelSpacing of instance {facts.sop_instance_uid} is not positive, which would "
+            "mirror the image; two positive numbers were expected. Send it again from the scanner."
+        )
     return Slice(
         classified=classified,
         stored=stored,
@@ -138,9 +143,19 @@ def _slice(
         row_direction=row / lengths[0],
         column_direction=column / lengths[1],
         spacing_mm=(float(spacing[0]), float(spacing[1])),
-        thickness_mm=thickness,
+        thickness_mm=_thickness(facts),
         shape=shape,
     )
+
+
+def _thickness(facts: InstanceFacts) -> float:
+    """Thickness of a slice, else the distance of the slices, 0 when neither is stated [mm]."""
+    for element in ("SliceThickness", "SpacingBetweenSlices"):
+        # SpacingBetweenSlices may be negative, as the standard allows for some classes.
+        number = facts.number(element)
+        if number is not None and np.isfinite(number) and number > 0.0:
+            return number
+    return 0.0
 
 
 def _vector(facts: InstanceFacts, element: str, length: int) -> Real:
@@ -163,7 +178,8 @@ def group_positions(slices: Iterable[Slice]) -> tuple[tuple[Slice, ...], ...]:
     Raises
     ------
     GeometryError
-        When the slices are not parallel or differ in matrix or pixel size.
+        When the slices are not parallel, differ in matrix or pixel size, or two in one plane are
+        shifted against each other.
     """
     ordered = sorted(slices, key=lambda one: (one.depth_mm, one.facts.sop_instance_uid, one.frame))
     for one in ordered:
@@ -171,6 +187,7 @@ def group_positions(slices: Iterable[Slice]) -> tuple[tuple[Slice, ...], ...]:
     groups: list[list[Slice]] = []
     for one in ordered:
         if groups and abs(one.depth_mm - groups[-1][0].depth_mm) <= _SAME_POSITION_MM:
+            _require_same_place(groups[-1][0], one)
             groups[-1].append(one)
         else:
             groups.append([one])
@@ -198,6 +215,15 @@ def _require_same_plane_kind(a: Slice, b: Slice) -> None:
         raise GeometryError(
             f"images of series {uid} state different Frames of Reference; images of one "
             "examination without repositioning were expected."
+        )
+
+
+def _require_same_place(a: Slice, b: Slice) -> None:
+    apart = float(np.linalg.norm(a.position_mm - b.position_mm))
+    if apart > 2.0 * _SAME_POSITION_MM:
+        raise GeometryError(
+            f"two images in one plane of series {b.facts.series_instance_uid} lie {apart:.2f} mm "
+            "apart; one field of view was expected. Acquire them without moving it."
         )
 
 
@@ -234,7 +260,7 @@ def grid_of(ordered: Sequence[Slice], *, name: str) -> Grid:
         When the distances differ by more than a tenth, which is a missing slice, or the slices
         are shifted against each other.
     """
-    first, last = ordered[0], ordered[-1]
+    first = ordered[0]
     step = _slice_step(ordered, name=name)
     affine = np.eye(4)
     affine[:3, 0] = step
@@ -242,8 +268,10 @@ def grid_of(ordered: Sequence[Slice], *, name: str) -> Grid:
     affine[:3, 2] = first.row_direction * first.spacing_mm[1]
     affine[:3, 3] = first.position_mm
     thickness = first.thickness_mm or float(np.linalg.norm(step))
-    expected = first.position_mm + (len(ordered) - 1) * step
-    if np.linalg.norm(expected - last.position_mm) > 0.5:
+    upright = first.position_mm + np.outer(np.arange(len(ordered)), step)
+    found = np.array([one.position_mm for one in ordered])
+    off_axis = (found - upright) - np.outer((found - upright) @ first.normal, first.normal)
+    if np.max(np.linalg.norm(off_axis, axis=1)) > _UPRIGHT_MM:
         raise GeometryError(
             f"the slices of {name} are shifted against each other; an upright stack was expected."
         )
@@ -318,6 +346,11 @@ def scaling(facts: InstanceFacts) -> Scaling:
             f"instance {facts.sop_instance_uid} has {len(slopes)} Real World Value Mappings; one "
             "was expected. Send the map with the mapping that is meant."
         )
+    if not slopes and facts.all(f"{_MAPPING}.RealWorldValueFirstValueMapped"):
+        raise HeaderError(
+            f"instance {facts.sop_instance_uid} maps its values by a table; a slope and an "
+            "intercept were expected. Send the map with a linear Real World Value Mapping."
+        )
     if slopes:
         unit = facts.first(f"{_MAPPING}.MeasurementUnitsCodeSequence.CodeValue") or ""
         return _scaling(
@@ -327,20 +360,38 @@ def scaling(facts: InstanceFacts) -> Scaling:
 
 
 def rescale(facts: InstanceFacts) -> Scaling:
-    """Scaling by RescaleSlope and RescaleIntercept; 1 and 0 where neither is stated."""
-    if not facts.all("RescaleSlope"):
-        return Scaling(slope=1.0, intercept=0.0, unit=_unit(facts.first("RescaleType") or ""))
-    return _scaling(facts, "RescaleSlope", "RescaleIntercept", facts.first("RescaleType") or "")
+    """Scaling by RescaleSlope and RescaleIntercept; 1 and 0 where neither is stated.
+
+    Raises
+    ------
+    HeaderError
+        When one of them is no finite number, the slope is 0, or only the intercept is stated.
+    """
+    unit = facts.first("RescaleType") or ""
+    if facts.all("RescaleSlope"):
+        return _scaling(facts, "RescaleSlope", "RescaleIntercept", unit)
+    if facts.all("RescaleIntercept"):
+        raise HeaderError(
+            f"instance {facts.sop_instance_uid} has a RescaleIntercept without a RescaleSlope; "
+            "both or neither were expected. Send it with its rescale."
+        )
+    return Scaling(slope=1.0, intercept=0.0, unit=_unit(unit))
 
 
 def _scaling(facts: InstanceFacts, slope_key: str, intercept_key: str, unit: str) -> Scaling:
     slope = facts.number(slope_key)
-    if slope is None or slope == 0.0:
+    if slope is None or slope == 0.0 or not np.isfinite(slope):
         raise HeaderError(
             f"instance {facts.sop_instance_uid} has an unusable {slope_key}; a number other than "
-            "0 was expected."
+            "0 was expected. Send it with its rescale."
         )
-    return Scaling(slope=slope, intercept=facts.number(intercept_key) or 0.0, unit=_unit(unit))
+    intercept = facts.number(intercept_key) if facts.all(intercept_key) else 0.0
+    if intercept is None or not np.isfinite(intercept):
+        raise HeaderError(
+            f"instance {facts.sop_instance_uid} has an unusable {intercept_key}; a number was "
+            "expected. Send it with its rescale."
+        )
+    return Scaling(slope=slope, intercept=intercept, unit=_unit(unit))
 
 
 def _unit(text: str) -> str:
