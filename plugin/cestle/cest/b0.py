@@ -8,13 +8,20 @@ minus that shift. The value at +3 ppm from its own water is therefore read at th
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from cestle.cest.curvature import pooled_curvature
+from cestle.cest.tissue import BACKGROUND, Classes
 from cestle.cest.zspectrum import ZSpectrumSide
 from cestle.errors import ProtocolError
 from cestle.physics import Real
+
+POOLED_LIMIT_PPM: Final = 0.3
+"""Distance from the middle offset up to which a pooled curvature is used; there its noise equals
+that of the parabola, and beyond, the parabola is exact at the outer offset."""
 
 
 class B0Method(StrEnum):
@@ -27,9 +34,13 @@ class B0Method(StrEnum):
     PCHIP = "pchip"
     """Monotone piecewise cubic (Fritsch and Carlson 1980, doi:10.1137/0717021)."""
     QUADRATIC = "quadratic"
-    """The parabola through three offsets, as the GluCEST programs of Penn use; the default."""
+    """The parabola through three offsets, as the GluCEST programs of Penn use."""
     LN_QUADRATIC = "ln_quadratic"
     """The parabola through the logarithms of three offsets."""
+    POOLED = "pooled"
+    """A line in each voxel on a curvature shared by its tissue, the parabola beyond 0.3 ppm."""
+    LN_POOLED = "ln_pooled"
+    """The same on the logarithms."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +59,13 @@ class CorrectedSide:
     variance_factor: Real
 
 
-def correct_side(side: ZSpectrumSide, distance_ppm: Real, method: B0Method) -> CorrectedSide:
+def correct_side(
+    side: ZSpectrumSide,
+    distance_ppm: Real,
+    method: B0Method,
+    *,
+    classes: Classes | None = None,
+) -> CorrectedSide:
     """Interpolate one side at a distance from water that varies over the voxels.
 
     Parameters
@@ -59,12 +76,21 @@ def correct_side(side: ZSpectrumSide, distance_ppm: Real, method: B0Method) -> C
         Nominal distance to read at, shape (slices, rows, columns) [ppm]; NaN gives NaN.
     method
         The interpolation.
+    classes
+        Voxels of one number share a curvature where the method pools it, those with −1 get the
+        parabola; shape of `distance_ppm`. All voxels share one when None.
 
     Raises
     ------
     ProtocolError
         When the side has too few offsets for the method.
     """
+    if method in (B0Method.POOLED, B0Method.LN_POOLED):
+        if classes is None:
+            classes = np.zeros(distance_ppm.shape, dtype=np.int8)
+        pooled, far = _POOLING[method]
+        near = pooled(side, distance_ppm, classes)
+        return _beyond(near, far(side, distance_ppm), side, distance_ppm, classes)
     return _INTERPOLATIONS[method](side, distance_ppm)
 
 
@@ -116,6 +142,54 @@ def _pchip(side: ZSpectrumSide, distance_ppm: Real) -> CorrectedSide:
     return CorrectedSide(signal=signal, variance_factor=factor)
 
 
+def _pooled(side: ZSpectrumSide, distance_ppm: Real, classes: Classes) -> CorrectedSide:
+    """Least squares of S = a (1 + k u²) + b u in each voxel, k shared.
+
+    The weights of the images follow from k and the offsets, so the estimate is linear in S.
+    """
+    u = _from_middle(side)
+    at = distance_ppm - side.distance_ppm[1]
+    curvature, parabola = _relative_curvature(side.signal, u)
+    k = pooled_curvature(curvature / parabola, at, classes, depends_on_distance=True)
+    return _weighted(side, _line_weights(side, u, at, k))
+
+
+def _ln_pooled(side: ZSpectrumSide, distance_ppm: Real, classes: Classes) -> CorrectedSide:
+    """Least squares of ln S = a + b u + k u² in each voxel, k shared."""
+    u = _from_middle(side)
+    at = distance_ppm - side.distance_ppm[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logarithm = np.log(np.where(side.signal > 0.0, side.signal, np.nan))
+        curvature, _ = _relative_curvature(logarithm, u)
+        k = pooled_curvature(curvature, at, classes, depends_on_distance=False)
+        weights = _line_weights(side, u, at, np.zeros_like(k))
+        straight = logarithm - k * _over_nodes(u**2)
+        signal = np.exp(np.sum(weights * straight, axis=0) + k * at**2)
+        gradient = weights * signal / side.signal
+    return CorrectedSide(signal=signal, variance_factor=_variance(gradient, side))
+
+
+def _beyond(
+    near: CorrectedSide,
+    far: CorrectedSide,
+    side: ZSpectrumSide,
+    distance_ppm: Real,
+    classes: Classes,
+) -> CorrectedSide:
+    """`near` close to the middle offset of voxels that have a class, `far` elsewhere."""
+    close = np.abs(distance_ppm - side.distance_ppm[1]) <= POOLED_LIMIT_PPM
+    chosen = close & (classes != BACKGROUND) & np.isfinite(near.signal)
+    return CorrectedSide(
+        signal=np.where(chosen, near.signal, far.signal),
+        variance_factor=np.where(chosen, near.variance_factor, far.variance_factor),
+    )
+
+
+_POOLING: Final = {
+    B0Method.POOLED: (_pooled, _quadratic),
+    B0Method.LN_POOLED: (_ln_pooled, _ln_quadratic),
+}
+
 _INTERPOLATIONS: dict[B0Method, Callable[[ZSpectrumSide, Real], CorrectedSide]] = {
     B0Method.NONE: _nearest_node,
     B0Method.LINEAR: _linear,
@@ -133,13 +207,17 @@ def _require_nodes(side: ZSpectrumSide, least: int, method: str) -> None:
         )
 
 
-def _lagrange_weights(side: ZSpectrumSide, distance_ppm: Real) -> Real:
-    """Weights of the three nodes of a parabola, shape (nodes, slices, rows, columns)."""
+def _require_three(side: ZSpectrumSide) -> None:
     if len(side.distance_ppm) != 3:
         raise ProtocolError(
             f"{len(side.distance_ppm)} offsets found on one side of water, the parabola needs "
             "exactly 3; choose the B0 method linear or pchip for this protocol."
         )
+
+
+def _lagrange_weights(side: ZSpectrumSide, distance_ppm: Real) -> Real:
+    """Weights of the three nodes of a parabola, shape (nodes, slices, rows, columns)."""
+    _require_three(side)
     a, b, c = side.distance_ppm
     u = distance_ppm
     return np.stack(
@@ -149,6 +227,46 @@ def _lagrange_weights(side: ZSpectrumSide, distance_ppm: Real) -> Real:
             (u - a) * (u - b) / ((c - a) * (c - b)),
         ]
     )
+
+
+def _from_middle(side: ZSpectrumSide) -> Real:
+    """Distances of the three offsets from the middle one [ppm]."""
+    _require_three(side)
+    distances: Real = side.distance_ppm - side.distance_ppm[1]
+    return distances
+
+
+def _over_nodes(values: Real) -> Real:
+    return values.reshape(-1, 1, 1, 1)
+
+
+def _relative_curvature(values: Real, u: Real) -> tuple[Real, Real]:
+    """Half the second derivative of the parabola through three values, and its middle value."""
+    a, b, c = u
+    curvature = (
+        values[0] / ((a - b) * (a - c))
+        + values[1] / ((b - a) * (b - c))
+        + values[2] / ((c - a) * (c - b))
+    )
+    return curvature, np.where(values[1] > 0.0, values[1], np.nan)
+
+
+def _line_weights(side: ZSpectrumSide, u: Real, at: Real, k: Real) -> Real:
+    """Weights of the images in the least-squares value at `at`, shape (nodes, *at.shape).
+
+    The two columns of the fit are 1 + k u² and u, each image counts as often as it was repeated.
+    """
+    repeats, steps = _over_nodes(side.repeats), _over_nodes(u)
+    bend = 1.0 + k * steps**2
+    aa = np.sum(repeats * bend**2, axis=0)
+    ab = np.sum(repeats * bend * steps, axis=0)
+    bb = np.sum(repeats * steps**2, axis=0)
+    level, slope = 1.0 + k * at**2, at
+    determinant = aa * bb - ab**2
+    for_level = (level * bb - slope * ab) / determinant
+    for_slope = (slope * aa - level * ab) / determinant
+    weights: Real = repeats * (for_level * bend + for_slope * steps)
+    return weights
 
 
 def _weighted(side: ZSpectrumSide, weights: Real) -> CorrectedSide:
