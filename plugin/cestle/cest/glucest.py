@@ -6,8 +6,15 @@ from typing import Final
 import numpy as np
 
 from cestle.cest.b0 import B0Method, CorrectedSide, correct_side
-from cestle.cest.b1 import B1Calibration, B1Method, to_nominal
+from cestle.cest.b0map import smooth_b0
+from cestle.cest.b1 import B1Calibration, B1Method, expected_signals
 from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
+from cestle.cest.tissue import (
+    Classes,
+    TissueFractions,
+    classes_from_fractions,
+    classes_from_images,
+)
 from cestle.cest.zspectrum import ZSpectrumSide, noise_from_repeats, split_sides
 from cestle.errors import ConfigError, InputError, ProtocolError
 from cestle.geometry import require_same_grid
@@ -27,7 +34,7 @@ class GluCestSettings:
     b0_method, b1_method
         The corrections.
     b1_calibration
-        Curves for `B1Method.CALIBRATION`.
+        Curves for `B1Method.CALIBRATION` and `B1Method.ADDITIVE`.
     protocol
         What the site says it acquires; the calibration must fit it.
     max_b0_shift_ppm
@@ -36,6 +43,8 @@ class GluCestSettings:
         Voxels outside are masked [1].
     min_signal_snr
         Voxels whose S(−3 ppm) is below this many noise standard deviations are masked.
+    smooth_b0
+        Whether the B0 map is smoothed lightly before use, edges kept.
     """
 
     b0_method: B0Method = B0Method.QUADRATIC
@@ -45,6 +54,7 @@ class GluCestSettings:
     max_b0_shift_ppm: float = 0.4
     relative_b1_range: tuple[float, float] = (0.6, 1.4)
     min_signal_snr: float = 5.0
+    smooth_b0: bool = False
 
 
 def glucest_percent(sat_negative: Real, sat_positive: Real) -> Real:
@@ -74,7 +84,11 @@ def glucest_percent(sat_negative: Real, sat_positive: Real) -> Real:
 
 
 def compute_glucest(
-    images: SaturationImages, fields: FieldMaps | None, settings: GluCestSettings
+    images: SaturationImages,
+    fields: FieldMaps | None,
+    settings: GluCestSettings,
+    *,
+    tissue_fractions: TissueFractions | None = None,
 ) -> GluCestMap:
     """The map of one study.
 
@@ -86,6 +100,8 @@ def compute_glucest(
         B0 and B1; None only for `B0Method.NONE` with `B1Method.NONE`.
     settings
         How the map is made.
+    tissue_fractions
+        Shares of the tissues on the grid of `images`, when a segmentation is there.
 
     Raises
     ------
@@ -98,12 +114,22 @@ def compute_glucest(
     target = settings.protocol.target_offset_ppm
     _require_target(negative, target, sign=-1)
     _require_target(positive, target, sign=1)
-    corrected_negative = correct_side(negative, target - b0_shift_ppm, settings.b0_method)
-    corrected_positive = correct_side(positive, target + b0_shift_ppm, settings.b0_method)
+    classes = _classes(negative, positive, tissue_fractions)
+    corrected_negative = correct_side(
+        negative, target - b0_shift_ppm, settings.b0_method, classes=classes
+    )
+    corrected_positive = correct_side(
+        positive, target + b0_shift_ppm, settings.b0_method, classes=classes
+    )
     noise = noise_from_repeats(images, _foreground(negative))
     valid = _valid(corrected_negative, b0_shift_ppm, relative_b1, noise, settings)
     percent, scale = _contrast(
-        corrected_negative.signal, corrected_positive.signal, relative_b1, images.f0_mhz, settings
+        corrected_negative.signal,
+        corrected_positive.signal,
+        images,
+        relative_b1,
+        settings,
+        tissue_fractions,
     )
     error = scale * _standard_error(corrected_negative, corrected_positive, noise)
     valid = valid & np.isfinite(percent)
@@ -126,7 +152,15 @@ def _b0_shift(
             "map is made without it. Send the B0 map acquired with the CEST geometry."
         )
     require_same_grid(images.grid, fields.grid, name_a="the CEST series", name_b="the B0 map")
-    return fields.b0_shift_ppm
+    return smooth_b0(fields.b0_shift_ppm) if settings.smooth_b0 else fields.b0_shift_ppm
+
+
+def _classes(
+    negative: ZSpectrumSide, positive: ZSpectrumSide, fractions: TissueFractions | None
+) -> Classes:
+    if fractions is None:
+        return classes_from_images(negative, positive)
+    return classes_from_fractions(fractions)
 
 
 def _require_target(side: ZSpectrumSide, target_ppm: float, *, sign: int) -> None:
@@ -167,41 +201,43 @@ def _valid(
 def _contrast(
     negative: Real,
     positive: Real,
+    images: SaturationImages,
     relative_b1: Real | None,
-    f0_mhz: float,
     settings: GluCestSettings,
+    fractions: TissueFractions | None,
 ) -> tuple[Real, Real]:
     """The contrast after the B1 step [%], and the factor by which that step scaled its noise."""
     plain = glucest_percent(negative, positive)
-    if settings.b1_method is B1Method.NONE:
+    method = settings.b1_method
+    if method is B1Method.NONE:
         return plain, np.ones_like(plain)
     if relative_b1 is None:
         raise InputError(
-            f"no B1 map was found, b1_method = {settings.b1_method} needs one; send the B1 map "
+            f"no B1 map was found, b1_method = {method} needs one; send the B1 map "
             "acquired with the CEST geometry or configure b1_method = none."
         )
-    if settings.b1_method is B1Method.DIVIDE:
+    if method is B1Method.DIVIDE:
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.where(relative_b1 > 0.0, 1.0 / relative_b1, np.nan)
         return plain * scale, scale
     calibration = settings.b1_calibration
     if calibration is None:
         raise ConfigError(
-            "b1_method = calibration but no calibration file is configured; set "
+            f"b1_method = {method} but no calibration file is configured; set "
             "b1_calibration_file or choose another b1_method."
         )
-    calibration.require_protocol(settings.protocol, f0_mhz=f0_mhz)
-    grid = calibration.relative_b1
-    at_nominal_negative = to_nominal(
-        negative, relative_b1, grid=grid, ratio=calibration.negative_ratio
+    calibration.require_protocol(
+        settings.protocol, f0_mhz=images.f0_mhz, offsets_ppm=images.offsets_ppm
     )
-    at_nominal_positive = to_nominal(
-        positive, relative_b1, grid=grid, ratio=calibration.positive_ratio
-    )
-    corrected = glucest_percent(at_nominal_negative, at_nominal_positive)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        scale = (at_nominal_positive / at_nominal_negative) / (positive / negative)
-    return corrected, scale
+    expected = expected_signals(calibration, relative_b1, fractions)
+    at_nominal = glucest_percent(expected.nominal_negative, expected.nominal_positive)
+    if method is B1Method.ADDITIVE:
+        as_acquired = glucest_percent(expected.negative, expected.positive)
+        return plain + at_nominal - as_acquired, np.ones_like(plain)
+    to_negative = expected.nominal_negative / expected.negative
+    to_positive = expected.nominal_positive / expected.positive
+    corrected = glucest_percent(negative * to_negative, positive * to_positive)
+    return corrected, to_positive / to_negative
 
 
 def _standard_error(negative: CorrectedSide, positive: CorrectedSide, noise: float | None) -> Real:

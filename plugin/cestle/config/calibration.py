@@ -1,40 +1,99 @@
-"""B1 calibration files: YAML in, checked curves out."""
+"""B1 calibration files: YAML in, checked curves out, and back."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cestle.cest.b1 import B1Calibration
+from cestle.cest.b1 import B1Calibration, TissueCurve
+from cestle.cest.tissue import TissueClass
 from cestle.config.templates import validation_lines
 from cestle.errors import ConfigError
 
-_Curve = Annotated[tuple[float, ...], Field(min_length=3, strict=False)]
+_Curve = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=3, strict=False)]
+_Positive = Annotated[float, Field(gt=0)]
 
 
-class CalibrationFile(BaseModel):
-    """One calibration: what it holds for, where it is from, and the curves.
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    The curves are S(b)/S(1) at ±`target_offset_ppm` over the relative B1 b; the tissue is named
-    because one curve serves all voxels.
+
+class TissuePart(_Part):
+    """The curves of one tissue.
+
+    `negative_ratio` and `positive_ratio` are S(b)/S(1) at ∓`target_offset_ppm`;
+    `nominal_negative` and `nominal_positive` are S(1), in one unit for all tissues.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+    nominal_negative: _Positive
+    nominal_positive: _Positive
+    negative_ratio: _Curve
+    positive_ratio: _Curve
+
+
+class CalibrationFile(_Part):
+    """One calibration: what it holds for, where it is from, and the curves of each tissue.
+
+    `tissue` names the one that serves voxels whose tissue is not known.
+    """
 
     id: Annotated[str, Field(min_length=1, max_length=48, pattern=r"^[\x21-\x7e]+$")]
     version: Annotated[str, Field(min_length=1, max_length=16)]
     provenance: Literal["model", "measured"]
     how_made: str
-    tissue: str
-    f0_mhz: Annotated[float, Field(gt=0)]
-    b1_rms_ut: Annotated[float, Field(gt=0)]
-    saturation_s: Annotated[float, Field(gt=0)]
-    target_offset_ppm: Annotated[float, Field(gt=0)]
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    subjects: Annotated[int, Field(ge=0)]
+    f0_mhz: _Positive
+    b1_rms_ut: _Positive
+    saturation_s: _Positive
+    repetition_s: _Positive
+    offsets_ppm: Annotated[tuple[float, ...], Field(min_length=2, strict=False)]
+    target_offset_ppm: _Positive
+    tissue: Literal["grey", "white", "fluid"]
     relative_b1: _Curve
-    negative_ratio: _Curve
-    positive_ratio: _Curve
+    tissues: Annotated[Mapping[Literal["grey", "white", "fluid"], TissuePart], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _measured_on_people(self) -> Self:
+        if (self.provenance == "measured") != (self.subjects > 0):
+            raise ValueError(
+                f"provenance is {self.provenance} with {self.subjects} subjects; expected at "
+                "least 1 for measured and 0 for model"
+            )
+        return self
+
+    def calibration(self) -> B1Calibration:
+        """The curves as the correction uses them.
+
+        Raises
+        ------
+        ConfigError
+            When the curves do not fit each other.
+        """
+        curves = {}
+        for name, part in self.tissues.items():
+            curves[TissueClass(name)] = TissueCurve(
+                negative=part.nominal_negative * np.array(part.negative_ratio),
+                positive=part.nominal_positive * np.array(part.positive_ratio),
+            )
+        return B1Calibration(
+            name=f"{self.id} {self.version}",
+            provenance=self.provenance,
+            made_on=self.date,
+            subjects=self.subjects,
+            f0_mhz=self.f0_mhz,
+            b1_rms_ut=self.b1_rms_ut,
+            saturation_s=self.saturation_s,
+            repetition_s=self.repetition_s,
+            offsets_ppm=self.offsets_ppm,
+            target_offset_ppm=self.target_offset_ppm,
+            relative_b1=np.array(self.relative_b1),
+            curves=curves,
+            tissue=TissueClass(self.tissue),
+        )
 
 
 def load_calibration(path: Path) -> B1Calibration:
@@ -47,21 +106,16 @@ def load_calibration(path: Path) -> B1Calibration:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        file = CalibrationFile.model_validate(content)
+        return CalibrationFile.model_validate(content).calibration()
     except ValidationError as fault:
         lines = "; ".join(validation_lines(fault))
         raise ConfigError(f"B1 calibration {path}: {lines}") from fault
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
         text = " ".join(str(fault).split())
         raise ConfigError(f"B1 calibration {path} cannot be read: {text}") from fault
-    return B1Calibration(
-        name=f"{file.id} {file.version}",
-        provenance=file.provenance,
-        f0_mhz=file.f0_mhz,
-        b1_rms_ut=file.b1_rms_ut,
-        saturation_s=file.saturation_s,
-        target_offset_ppm=file.target_offset_ppm,
-        relative_b1=np.array(file.relative_b1),
-        negative_ratio=np.array(file.negative_ratio),
-        positive_ratio=np.array(file.positive_ratio),
-    )
+
+
+def calibration_text(file: CalibrationFile) -> str:
+    """The file as YAML; equal content gives equal text."""
+    content = file.model_dump(mode="json")
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=99)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cestle.cest.b0 import B0Method
-from cestle.cest.b1 import B1Calibration, B1Method
+from cestle.cest.b1 import B1Calibration, B1Method, TissueCurve
 from cestle.cest.glucest import GluCestSettings, compute_glucest, glucest_percent
 from cestle.cest.images import SaturationImages
+from cestle.cest.tissue import TissueClass
 from cestle.errors import ConfigError, GeometryError, InputError, ProtocolError
 from cestle.protocol import JUPITER_5T_GLUCEST
 from unit.builders import F0_MHZ, axial_grid, fields, images_from
@@ -30,13 +31,21 @@ def calibration(**changes):
     content = {
         "name": "test-1",
         "provenance": "model",
+        "made_on": "2026-01-15",
+        "subjects": 0,
         "f0_mhz": F0_MHZ,
         "b1_rms_ut": 4.0,
         "saturation_s": 1.0,
+        "repetition_s": 6.0,
+        "offsets_ppm": (-3.4, -3.0, -2.6, 2.6, 3.0, 3.4),
         "target_offset_ppm": 3.0,
         "relative_b1": b,
-        "negative_ratio": np.exp(-1.2 * (b - 1.0)),
-        "positive_ratio": np.exp(-1.5 * (b - 1.0)),
+        "curves": {
+            TissueClass.GREY: TissueCurve(
+                negative=np.exp(-1.2 * (b - 1.0)), positive=0.9 * np.exp(-1.5 * (b - 1.0))
+            )
+        },
+        "tissue": TissueClass.GREY,
     }
     return B1Calibration(**(content | changes))
 
@@ -182,11 +191,13 @@ def test_calibration_brings_each_side_to_nominal(b):
         ({"f0_mhz": 297.2}, "field 297.2 MHz instead of 210.8"),
         ({"b1_rms_ut": 3.0}, "B1rms"),
         ({"saturation_s": 0.8}, "saturation"),
-        ({"target_offset_ppm": 3.5}, "offset"),
+        ({"target_offset_ppm": 3.5}, "target offset"),
+        ({"repetition_s": 5.0}, r"TR \[s\] 5 instead of 6"),
+        ({"offsets_ppm": (-3.0, 3.0)}, r"offsets \[ppm\] -3 3 instead of -3.4 -3 -2.6 2.6 3 3.4"),
     ],
 )
 def test_calibration_of_another_protocol_is_refused(change, named):
-    """A calibration of another field, amplitude, duration or offset stops the map."""
+    """A calibration of another field, amplitude, timing or offsets stops the map."""
     settings = GluCestSettings(b1_method=B1Method.CALIBRATION, b1_calibration=calibration(**change))
     with pytest.raises(ProtocolError, match=named):
         compute_glucest(images_from(flat_with_amine(0.1), GRID), fields(GRID), settings)
