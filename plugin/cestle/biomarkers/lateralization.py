@@ -1,7 +1,7 @@
 """Where the asymmetry points: left, right or indeterminate. Never a diagnosis."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -153,6 +153,13 @@ def lateralize(
         probability_left=_probability_above(margin, score.standard_error),
         reasons=_sentences(score, margin, rule, bare, held_back=held_back),
     )
+
+
+def withhold(result: LateralizationResult, reasons: tuple[str, ...]) -> LateralizationResult:
+    """Call no side because the measurement is not good enough; `reasons` empty changes nothing."""
+    if not reasons:
+        return result
+    return replace(result, call=Call.INDETERMINATE, reasons=(*reasons, *result.reasons))
 
 
 def _excludes(score: Estimate, cutoff: float) -> bool:

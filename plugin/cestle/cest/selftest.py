@@ -1,26 +1,35 @@
-"""Does the B0 map fit the images? A wrong sign, unit or scale shows in the corrected map itself.
+"""Whether the B0 map fits the images: the factor that it would have to be multiplied by.
 
-After a right correction GluCEST does not depend on the B0 shift. With the sign flipped it
-changes by about 105 percentage points per ppm in a model of the 5T protocol, with the map not
-applied by 50, with half its scale by 23; rightly corrected by −4 to +2 over 25 field seeds, the
-rest being anatomy that happens to follow the field.
+After a right correction GluCEST does not depend on the B0 shift. The map is therefore corrected
+with the B0 map as it is and with its sign flipped, and the slope of GluCEST against the shift is
+taken of both. From the two slopes follows the factor that would make the slope vanish: 1 for a
+right map, −1 for a flipped sign, 2 for a map at half its scale. Anatomy and B1, which may happen
+to follow the field, are taken out by the mean signal and the relative B1 of each voxel.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 
-from cestle.cest.images import FieldMaps, GluCestMap
+from cestle.cest.b1 import B1Method
+from cestle.cest.glucest import GluCestSettings, compute_glucest
+from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.physics import Bool, Real
 
-WARN_SLOPE: Final = 10.0
-STOP_SLOPE: Final = 15.0
-LEAST_SPREAD_PPM: Final = 0.04
-LEAST_VOXELS: Final = 200
+DOUBTFUL_DEVIATION: Final = 0.2
+"""Deviation of the factor from 1 that is worth 10 percentage points per ppm at 5T."""
+WRONG_DEVIATION: Final = 0.35
+LEAST_SPREAD_PPM: Final = 0.03
+LEAST_VOXELS: Final = 400
+LEAST_SENSITIVITY: Final = 20.0
+"""Below this change of slope [percentage points / ppm] only the sign can be judged."""
 _INNER_SHIFT_PPM: Final = 0.3
-_ROUNDS: Final = 6
+_EROSION_VOXELS: Final = 3
+_HUBER: Final = 2.0
+_ROUNDS: Final = 20
 
 
 class Fit(StrEnum):
@@ -40,66 +49,99 @@ class SelfTest:
     ----------
     fit
         The verdict.
-    slope
-        Change of corrected GluCEST with the B0 shift [percentage points / ppm]; None when it
-        cannot be tested.
+    factor
+        What the B0 map would have to be multiplied by [1]; None when it cannot be tested.
     spread_ppm
         Standard deviation of the B0 shift over the voxels used [ppm].
     """
 
     fit: Fit
-    slope: float | None
+    factor: float | None
     spread_ppm: float
 
 
-def check_b0_map(glucest: GluCestMap, fields: FieldMaps) -> SelfTest:
-    """Hold the corrected map against the B0 map.
+def check_b0_map(
+    images: SaturationImages, fields: FieldMaps, settings: GluCestSettings
+) -> SelfTest:
+    """Estimate the factor that the B0 map would have to be multiplied by.
 
     Parameters
     ----------
-    glucest
-        The map after B0 correction.
-    fields
-        The fields that it was corrected with.
+    images, fields
+        The measurement.
+    settings
+        How the map is made; the B1 step is left out here.
 
     Returns
     -------
-        The verdict. A field that is nearly uniform cannot be tested: then a wrong sign does
-        little harm as well.
+        The verdict. A nearly uniform field cannot be tested: a wrong sign then does little harm.
     """
-    shift = fields.b0_shift_ppm
+    plain = replace(settings, b1_method=B1Method.NONE)
+    flipped_fields = FieldMaps(
+        b0_shift_ppm=-fields.b0_shift_ppm, relative_b1=fields.relative_b1, grid=fields.grid
+    )
+    as_it_is = compute_glucest(images, fields, plain)
+    flipped = compute_glucest(images, flipped_fields, plain)
+    used = _inner(as_it_is.valid & flipped.valid, fields)
+    shift = fields.b0_shift_ppm[used]
+    spread = float(np.std(shift)) if shift.size else 0.0
+    if shift.size < LEAST_VOXELS or spread < LEAST_SPREAD_PPM:
+        return SelfTest(fit=Fit.NOT_TESTABLE, factor=None, spread_ppm=spread)
+    others = _covariates(images, fields, used)
+    slope = _slope(shift, others, as_it_is.percent[used])
+    sensitivity = 0.5 * (_slope(shift, others, flipped.percent[used]) - slope)
+    if abs(sensitivity) < 1.0:
+        return SelfTest(fit=Fit.NOT_TESTABLE, factor=None, spread_ppm=spread)
+    factor = 1.0 + slope / abs(sensitivity)
+    return SelfTest(fit=_verdict(factor, abs(sensitivity)), factor=factor, spread_ppm=spread)
+
+
+def _verdict(factor: float, sensitivity: float) -> Fit:
+    if factor <= 0.0:
+        return Fit.WRONG
+    deviation = abs(factor - 1.0)
+    if sensitivity < LEAST_SENSITIVITY or deviation <= DOUBTFUL_DEVIATION:
+        return Fit.RIGHT
+    return Fit.WRONG if deviation > WRONG_DEVIATION else Fit.DOUBTFUL
+
+
+def _inner(valid: Bool, fields: FieldMaps) -> Bool:
+    """Voxels away from edges, where fat, motion and partial volume rule."""
+    cross = np.zeros((3, 3, 3), dtype=np.bool_)
+    cross[1, 1, :] = cross[1, :, 1] = True
+    solid = binary_erosion(valid, structure=cross, iterations=_EROSION_VOXELS)
     with np.errstate(invalid="ignore"):
-        used: Bool = glucest.valid & (np.abs(shift) <= _INNER_SHIFT_PPM)
-    spread = float(np.std(shift[used])) if used.any() else 0.0
-    if int(used.sum()) < LEAST_VOXELS or spread < LEAST_SPREAD_PPM:
-        return SelfTest(fit=Fit.NOT_TESTABLE, slope=None, spread_ppm=spread)
-    slope = robust_slope(shift[used], glucest.percent[used])
-    size = abs(slope)
-    fit = Fit.WRONG if size > STOP_SLOPE else Fit.DOUBTFUL if size > WARN_SLOPE else Fit.RIGHT
-    return SelfTest(fit=fit, slope=slope, spread_ppm=spread)
+        inner: Bool = solid & (np.abs(fields.b0_shift_ppm) <= _INNER_SHIFT_PPM)
+    return inner
 
 
-def robust_slope(x: Real, y: Real) -> float:
-    """Slope of a straight line through points of which some belong elsewhere.
+def _covariates(images: SaturationImages, fields: FieldMaps, used: Bool) -> Real:
+    """Tissue and B1 of each voxel, shape (voxels, covariates).
 
-    Parameters
-    ----------
-    x, y
-        Points, both of shape (n,), x not constant.
-
-    Returns
-    -------
-        Slope after repeatedly leaving out points beyond three robust standard deviations.
+    The mean over both sides of water does not depend on a B0 shift to first order.
     """
-    keep = np.ones(len(x), dtype=np.bool_)
-    slope = 0.0
+    tissue = np.log(np.maximum(images.signal.mean(axis=0)[used], np.finfo(np.float64).tiny))
+    tissue = (tissue - tissue.mean()) / max(float(tissue.std()), 1e-9)
+    columns = [np.ones_like(tissue), tissue, tissue**2, tissue**3]
+    if fields.relative_b1 is not None:
+        deviation = fields.relative_b1[used] - 1.0
+        if np.all(np.isfinite(deviation)) and float(deviation.std()) > 1e-3:
+            columns += [deviation, deviation**2]
+    return np.stack(columns, axis=1)
+
+
+def _slope(shift: Real, others: Real, percent: Real) -> float:
+    """Coefficient of the shift in a regression that is robust against outliers (Huber 1964)."""
+    design = np.column_stack([shift, others])
+    weight = np.ones(len(shift))
+    coefficients = np.zeros(design.shape[1])
     for _ in range(_ROUNDS):
-        slope, level = (float(value) for value in np.polyfit(x[keep], y[keep], 1))
-        residual = y - (level + slope * x)
-        centre = np.median(residual[keep])
-        scale = 1.482602218505602 * np.median(np.abs(residual[keep] - centre))
-        closer = np.abs(residual - centre) <= 3.0 * scale
-        if scale == 0.0 or closer.sum() < LEAST_VOXELS // 2 or np.array_equal(closer, keep):
+        root = np.sqrt(weight)
+        solution = np.linalg.lstsq(design * root[:, None], percent * root, rcond=None)[0]
+        coefficients = np.asarray(solution, dtype=np.float64)
+        residual = percent - design @ coefficients
+        scale = 1.482602218505602 * np.median(np.abs(residual - np.median(residual)))
+        if scale <= 0.0:
             break
-        keep = closer
-    return slope
+        weight = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), 1e-12))
+    return float(coefficients[0])

@@ -10,15 +10,24 @@ from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import RegionStatistic, region_statistic, weighted_quantile
 from cestle.anatomy.slab import region_on_grid, slab_average
 from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
-from cestle.biomarkers.lateralization import PAPER_RULE, CallPolicy, DecisionRule, lateralize
+from cestle.biomarkers.lateralization import (
+    PAPER_RULE,
+    CallPolicy,
+    DecisionRule,
+    lateralize,
+    withhold,
+)
+from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings, compute_glucest
-from cestle.cest.images import FieldMaps, GluCestMap
-from cestle.errors import GeometryError, InputError, NumericalError
+from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
+from cestle.cest.selftest import Fit, SelfTest, check_b0_map
+from cestle.errors import GeometryError, InputError, NumericalError, ProtocolError
 from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
 from cestle.study.inputs import ScalarImage, StudyInputs
+from cestle.study.quality import STUDY, Gate, Verdict, assess_quality
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,
@@ -131,11 +140,12 @@ def analyse_study(
         The analysis. What could not be computed is None with a reason in the results; a poor
         measurement never raises.
     """
-    glucest, source, reasons = _map(inputs, settings)
+    glucest, self_test, source, reasons = _map(inputs, settings)
     regions, region_reasons = _regions(inputs, None if glucest is None else glucest.grid)
     fields = inputs.fields if source == RAW_SOURCE else None
     statistics, rois, statistic_reasons = _region_results(glucest, fields, regions)
     reasons |= region_reasons | statistic_reasons
+    gates = _gates(inputs, glucest, regions, settings, self_test) if source == RAW_SOURCE else ()
     if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
         # the indices are free of scale, every other number would look like percent
         glucest, regions, rois = None, (), dict.fromkeys(REGION_NAMES)
@@ -148,6 +158,7 @@ def analyse_study(
         policy=settings.call_policy,
         missing_reason=asymmetry.reasons.get(rule.index),
     )
+    call = withhold(call, _deciding(gates))
     computed = glucest is not None
     underlay, underlay_name = _underlay(inputs, glucest)
     results = StudyResults(
@@ -168,6 +179,7 @@ def analyse_study(
         asymmetry=asymmetry,
         mrs_reason=MRS_REASON,
         lateralization=call,
+        quality=gates,
         onset_side=inputs.onset_side,
     )
     return StudyAnalysis(
@@ -182,27 +194,72 @@ def analyse_study(
 
 def _map(
     inputs: StudyInputs, settings: AnalysisSettings
-) -> tuple[GluCestMap | None, str, dict[str, str]]:
-    """The map, where it came from, and why not; our own map is preferred to the vendor's."""
+) -> tuple[GluCestMap | None, SelfTest | None, str, dict[str, str]]:
+    """The map, its self-test, where it came from, and why not; ours before the vendor's."""
     reasons: dict[str, str] = {}
     if inputs.saturation is not None:
         try:
-            own = compute_glucest(inputs.saturation, inputs.fields, settings.glucest)
+            own, self_test = _own_map(inputs.saturation, inputs.fields, settings.glucest)
         except InputError as fault:
             reasons["glucest_map"] = str(fault)
         else:
-            return own, RAW_SOURCE, reasons
+            return own, self_test, RAW_SOURCE, reasons
     else:
         reasons["glucest_map"] = dict(inputs.missing).get(
             "cest_source", "no CEST source images were found; send the CEST series"
         )
     if inputs.vendor_map is None:
-        return None, RAW_SOURCE, reasons
+        return None, None, RAW_SOURCE, reasons
     reasons["source"] = (
         "the scanner's own GluCEST map was used, its algorithm is not known and its noise "
         f"cannot be estimated; no own map because {reasons.pop('glucest_map')}"
     )
-    return _vendor(inputs.vendor_map), VENDOR_SOURCE, reasons
+    return _vendor(inputs.vendor_map), None, VENDOR_SOURCE, reasons
+
+
+def _own_map(
+    images: SaturationImages, fields: FieldMaps | None, settings: GluCestSettings
+) -> tuple[GluCestMap, SelfTest | None]:
+    """Our map, unless the B0 map contradicts the images.
+
+    Raises
+    ------
+    InputError
+        When an input is missing, or sign, unit or scale of the B0 map are wrong.
+    """
+    glucest = compute_glucest(images, fields, settings)
+    if fields is None or settings.b0_method is B0Method.NONE:
+        return glucest, None
+    self_test = check_b0_map(images, fields, settings)
+    if self_test.fit is Fit.WRONG:
+        raise ProtocolError(
+            f"the B0 map does not fit the CEST images: it would have to be multiplied by "
+            f"{self_test.factor:.2f}, 1 was expected; check its unit and sign in the "
+            "classification rules, and the sign of the offsets."
+        )
+    return glucest, self_test
+
+
+def _gates(
+    inputs: StudyInputs,
+    glucest: GluCestMap | None,
+    regions: tuple[Region, ...],
+    settings: AnalysisSettings,
+    self_test: SelfTest | None,
+) -> tuple[Gate, ...]:
+    if glucest is None or inputs.saturation is None:
+        return ()
+    return assess_quality(
+        inputs.saturation, inputs.fields, glucest, regions, settings.glucest, self_test
+    )
+
+
+def _deciding(gates: tuple[Gate, ...]) -> tuple[str, ...]:
+    """What forbids a call: failed gates of the study and of the hippocampi."""
+    scopes = (STUDY, Structure.HIPPOCAMPUS, *(f"{Structure.HIPPOCAMPUS}_{s}" for s in Side))
+    return tuple(
+        gate.sentence for gate in gates if gate.verdict is Verdict.FAIL and gate.scope in scopes
+    )
 
 
 def _vendor_unit_known(inputs: StudyInputs) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from cestle.biomarkers.lateralization import Call as Call
 from cestle.biomarkers.lateralization import LateralizationResult as LateralizationResult
 from cestle.measurement import Estimate, Side
+from cestle.study.quality import Gate, worst
 
 SCHEMA: Final = "cestle-results/1"
 
@@ -109,6 +110,8 @@ class StudyResults:
         The blocks of numbers.
     mrs_reason
         Why there is no spectroscopy.
+    quality
+        The quality gates; none for the vendor's map.
     onset_side
         As stated by an order or a person; None when nobody did.
     notes
@@ -128,6 +131,7 @@ class StudyResults:
     mrs_reason: str
     lateralization: LateralizationResult
     onset_side: Side | None
+    quality: tuple[Gate, ...] = ()
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -183,8 +187,28 @@ class StudyResults:
                 "probability_left": lateralization.probability_left,
                 "reasons": list(lateralization.reasons),
             },
+            "quality": {
+                "verdict": worst(self.quality).value if self.quality else None,
+                "gates": [_gate(gate) for gate in self.quality],
+            },
             "outputs": [_output(record) for record in self.outputs],
         }
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    limits = gate.limits
+    return {
+        "name": gate.name,
+        "scope": gate.scope,
+        "quantity": limits.quantity,
+        "value": gate.value,
+        "unit": limits.unit,
+        "warn": limits.warn,
+        "fail": limits.fail,
+        "higher_is_better": limits.higher_is_better,
+        "verdict": gate.verdict.value,
+        "action": limits.action,
+    }
 
 
 def _output(record: OutputRecord) -> dict[str, str]:

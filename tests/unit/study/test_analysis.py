@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cestle.cest.images import SaturationImages
 from cestle.geometry import Grid
 from cestle.measurement import Side
+from cestle.phantom.study import SimulationSettings, simulate
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.inputs import ScalarImage
 from cestle.study.results import Call, Status
@@ -91,6 +93,39 @@ def test_dai_needs_a_stated_onset_side():
     assert analyse(known).results.asymmetry.indices["dai_glu_h"].value == pytest.approx(-1 / 9)
 
 
+def test_a_flipped_b0_map_stops_the_study():
+    """A B0 map of the wrong sign gives no map and no number, and the reason says so."""
+    study = simulate(SimulationSettings(seed=2, snr=80.0, t1_mm=3.0))
+    f0_mhz = study.settings.f0_mhz
+    scan = SaturationImages(
+        signal=study.signal, offsets_ppm=study.offsets_ppm, grid=study.cest_grid, f0_mhz=f0_mhz
+    )
+    for sign, status in ((1.0, "ok"), (-1.0, "not_computed")):
+        maps = fields(study.cest_grid, sign * study.b0_hz / f0_mhz)
+        results = analyse(study_inputs(scan, maps, ())).results.to_json()
+        assert results["glucest"]["status"] == status
+    assert any("would have to be multiplied by -" in line for line in results["reasons"])
+
+
+def test_a_failed_gate_withholds_the_call():
+    """With a signal of less than 20 times the noise no side is called, and the reason says why."""
+    noisy = study_inputs(images(0.20, 0.05, noise=25.0), fields(GRID), REGIONS)
+    results = analyse(noisy).results
+    assert results.lateralization.call is Call.INDETERMINATE
+    assert results.lateralization.bare_call is Call.LEFT
+    assert any("over the noise of one image" in line for line in results.lateralization.reasons)
+
+
+def test_gates_are_reported_with_limit_and_action():
+    """Each gate of a study has value, limits, verdict and what to do."""
+    content = analyse(study_inputs(images(noise=2.0), fields(GRID), REGIONS)).results.to_json()
+    names = {gate["name"] for gate in content["quality"]["gates"]}
+    assert {"snr", "b0_in_range", "b1_left_right", "repeat_change", "voxels"} <= names
+    for gate in content["quality"]["gates"]:
+        assert gate["verdict"] in ("pass", "warn", "fail")
+        assert gate["action"]
+
+
 def test_missing_b0_map_is_partial_with_the_reason():
     """Without a B0 map nothing is computed, the call is indeterminate and the reason is kept."""
     missing = (("b0_map", "no series was recognised as B0 map"),)
@@ -160,7 +195,8 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     assert content["schema"] == "cestle-results/1"
     assert set(content) == {
         "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
-        "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "outputs",
+        "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "quality",
+        "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",

@@ -1,0 +1,341 @@
+"""Quality gates: is the measurement good enough to be believed, and what to do when it is not.
+
+The limits were proposed from a model of the 5T protocol; none has been confirmed on 5T data.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+from cestle.anatomy.regions import Region
+from cestle.anatomy.sampling import weighted_quantile
+from cestle.cest.glucest import GluCestSettings
+from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
+from cestle.cest.selftest import DOUBTFUL_DEVIATION, WRONG_DEVIATION, Fit, SelfTest
+from cestle.cest.zspectrum import OFFSET_TOLERANCE_PPM, noise_from_repeats, split_sides
+from cestle.measurement import Side, Structure
+from cestle.physics import Bool, Real
+
+STUDY: Final = "study"
+
+
+class Verdict(StrEnum):
+    """What a gate says, from good to bad."""
+
+    PASS = "pass"  # noqa: S105 the word of the verdict
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Where a gate warns and where it fails.
+
+    Parameters
+    ----------
+    quantity
+        What is measured, in words.
+    unit
+        Its unit (UCUM).
+    warn, fail
+        Limits; None for a gate that cannot fail.
+    higher_is_better
+        Whether values below the limits are the bad ones.
+    action
+        What to do about it.
+    """
+
+    quantity: str
+    unit: str
+    warn: float
+    fail: float | None
+    higher_is_better: bool
+    action: str
+
+    def verdict(self, value: float) -> Verdict:
+        """Hold a value against the limits."""
+        sign = -1.0 if self.higher_is_better else 1.0
+        if self.fail is not None and sign * value > sign * self.fail:
+            return Verdict.FAIL
+        return Verdict.WARN if sign * value > sign * self.warn else Verdict.PASS
+
+
+LIMITS: Final[Mapping[str, Limits]] = {
+    "b0_in_range": Limits(
+        quantity="share of the region within the B0 range",
+        unit="%",
+        warn=95.0,
+        fail=80.0,
+        higher_is_better=True,
+        action="shim over the temporal lobes and repeat the CEST series",
+    ),
+    "b0_left_right": Limits(
+        quantity="difference of the median B0 shift between the sides",
+        unit="ppm",
+        warn=0.15,
+        fail=None,
+        higher_is_better=False,
+        action="shim over both temporal lobes",
+    ),
+    "b1_in_range": Limits(
+        quantity="share of the region within the B1 range",
+        unit="%",
+        warn=95.0,
+        fail=80.0,
+        higher_is_better=True,
+        action="check the position in the coil and the transmit reference",
+    ),
+    "b1_left_right": Limits(
+        quantity="difference of the median relative B1 between the sides",
+        unit="1",
+        warn=0.05,
+        fail=None,
+        higher_is_better=False,
+        action="centre the head in the coil; read the index with the B1 correction in mind",
+    ),
+    "snr": Limits(
+        quantity="S(−3 ppm) of the region over the noise of one image",
+        unit="1",
+        warn=40.0,
+        fail=20.0,
+        higher_is_better=True,
+        action="check coil and receive gain, repeat the CEST series",
+    ),
+    "voxels": Limits(
+        quantity="effective voxels of the region",
+        unit="1",
+        warn=25.0,
+        fail=None,
+        higher_is_better=True,
+        action="place the slice along the hippocampal axis",
+    ),
+    "repeat_change": Limits(
+        quantity="change of the signal between the two repeats",
+        unit="%",
+        warn=1.0,
+        fail=5.0,
+        higher_is_better=False,
+        action="look for motion or drift, repeat the CEST series",
+    ),
+    "b0_self_test": Limits(
+        quantity="deviation from 1 of the factor that would make the B0 map fit the images",
+        unit="1",
+        warn=DOUBTFUL_DEVIATION,
+        fail=WRONG_DEVIATION,
+        higher_is_better=False,
+        action="check unit and sign of the B0 map in the classification rules",
+    ),
+    "typical_contrast_low": Limits(
+        quantity="median GluCEST of all voxels",
+        unit="%",
+        warn=0.0,
+        fail=0.0,
+        higher_is_better=True,
+        action="check the sign of the offsets in the classification rules",
+    ),
+    "typical_contrast_high": Limits(
+        quantity="median GluCEST of all voxels",
+        unit="%",
+        warn=15.0,
+        fail=25.0,
+        higher_is_better=False,
+        action="check offsets and saturation amplitude",
+    ),
+    "rises_with_offset": Limits(
+        quantity="least rise of the signal from one offset to the next",
+        unit="%",
+        warn=0.0,
+        fail=None,
+        higher_is_better=True,
+        action="check the order of the offsets",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """One gate with what it found.
+
+    Parameters
+    ----------
+    name
+        Key of `LIMITS`.
+    scope
+        "study", the name of a region, or that of a structure.
+    value
+        What was measured, in the unit of the limits.
+    verdict
+        Pass, warn or fail.
+    """
+
+    name: str
+    scope: str
+    value: float
+    verdict: Verdict
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that it was held against."""
+        return LIMITS[self.name]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, what was expected and what to do, in one line."""
+        limits = self.limits
+        bound = (
+            limits.fail if self.verdict is Verdict.FAIL and limits.fail is not None else limits.warn
+        )
+        relation = "at least" if limits.higher_is_better else "at most"
+        return (
+            f"{self.scope}: {limits.quantity} is {self.value:.3g} {limits.unit}, {relation} "
+            f"{bound:g} was expected; {limits.action}"
+        )
+
+
+def assess_quality(
+    images: SaturationImages,
+    fields: FieldMaps | None,
+    glucest: GluCestMap,
+    regions: Iterable[Region],
+    settings: GluCestSettings,
+    self_test: SelfTest | None,
+) -> tuple[Gate, ...]:
+    """Hold a measurement against all gates that its inputs allow.
+
+    Parameters
+    ----------
+    images, fields, glucest
+        The measurement.
+    regions
+        Regions on the grid of the map.
+    settings
+        Ranges of B0 and B1.
+    self_test
+        Outcome of the B0 self-test; None without a B0 map.
+
+    Returns
+    -------
+        The gates: those of the study first, then those of regions and structures.
+    """
+    present = {region.name: region for region in regions if region.fraction.any()}
+    found = [*_study_gates(images, glucest, self_test)]
+    noise = noise_from_repeats(images, glucest.valid)
+    negative, _ = split_sides(images)
+    node = int(np.argmin(np.abs(negative.distance_ppm - settings.protocol.target_offset_ppm)))
+    for region in present.values():
+        found += _region_gates(region, fields, settings, negative.signal[node], noise, glucest)
+    for structure in Structure:
+        pair = [present.get(f"{structure}_{side}") for side in Side]
+        if fields is not None and pair[0] is not None and pair[1] is not None:
+            found += _structure_gates(structure, (pair[0], pair[1]), fields)
+    return tuple(found)
+
+
+def worst(gates: Iterable[Gate]) -> Verdict:
+    """The worst verdict; pass when there is no gate."""
+    order = list(Verdict)
+    return max((gate.verdict for gate in gates), key=order.index, default=Verdict.PASS)
+
+
+_FIT_VERDICTS: Final = {
+    Fit.RIGHT: Verdict.PASS,
+    Fit.NOT_TESTABLE: Verdict.PASS,
+    Fit.DOUBTFUL: Verdict.WARN,
+    Fit.WRONG: Verdict.FAIL,
+}
+
+
+def _gate(name: str, scope: str, value: float) -> Gate:
+    return Gate(name=name, scope=scope, value=value, verdict=LIMITS[name].verdict(value))
+
+
+def _study_gates(
+    images: SaturationImages, glucest: GluCestMap, self_test: SelfTest | None
+) -> Iterator[Gate]:
+    valid = glucest.valid
+    if self_test is not None and self_test.factor is not None:
+        deviation = abs(self_test.factor - 1.0)
+        verdict = _FIT_VERDICTS[self_test.fit]
+        yield Gate(name="b0_self_test", scope=STUDY, value=deviation, verdict=verdict)
+    if valid.any():
+        median = float(np.median(glucest.percent[valid]))
+        yield _gate("typical_contrast_low", STUDY, median)
+        yield _gate("typical_contrast_high", STUDY, median)
+        yield _gate("rises_with_offset", STUDY, _least_rise(images, valid))
+        change = _repeat_change(images, valid)
+        if change is not None:
+            yield _gate("repeat_change", STUDY, change)
+
+
+def _least_rise(images: SaturationImages, valid: Bool) -> float:
+    """Smallest change of the median signal from one offset to the next further one [%]."""
+    rises = []
+    for side in split_sides(images):
+        medians = np.array([np.median(signal[valid]) for signal in side.signal])
+        rises.append(100.0 * np.min(np.diff(medians) / medians[:-1]))
+    return float(min(rises))
+
+
+def _repeat_change(images: SaturationImages, valid: Bool) -> float | None:
+    """Largest median change between repeats of one offset [%]; None without repeats."""
+    offsets = images.offsets_ppm
+    changes = [
+        100.0 * abs(float(np.median(images.signal[j][valid] / images.signal[i][valid])) - 1.0)
+        for i in range(len(offsets))
+        for j in range(i + 1, len(offsets))
+        if abs(offsets[i] - offsets[j]) <= OFFSET_TOLERANCE_PPM
+    ]
+    return max(changes, default=None)
+
+
+def _region_gates(
+    region: Region,
+    fields: FieldMaps | None,
+    settings: GluCestSettings,
+    reference: Real,
+    noise: float | None,
+    glucest: GluCestMap,
+) -> Iterator[Gate]:
+    weight = region.fraction
+    if fields is not None:
+        with np.errstate(invalid="ignore"):
+            near = np.abs(fields.b0_shift_ppm) <= settings.max_b0_shift_ppm
+        yield _gate("b0_in_range", region.name, _share(near, weight))
+        if fields.relative_b1 is not None:
+            low, high = settings.relative_b1_range
+            with np.errstate(invalid="ignore"):
+                inside = (fields.relative_b1 >= low) & (fields.relative_b1 <= high)
+            yield _gate("b1_in_range", region.name, _share(inside, weight))
+    if noise is not None and noise > 0.0:
+        signal = float(np.sum(weight * reference) / weight.sum())
+        yield _gate("snr", region.name, signal / noise)
+    used = weight[glucest.valid & (weight > 0.0)]
+    effective = float(used.sum() ** 2 / np.sum(used**2)) if used.size else 0.0
+    yield _gate("voxels", region.name, effective)
+
+
+def _structure_gates(
+    structure: Structure, pair: tuple[Region, Region], fields: FieldMaps
+) -> Iterator[Gate]:
+    for name, values in (
+        ("b0_left_right", fields.b0_shift_ppm),
+        ("b1_left_right", fields.relative_b1),
+    ):
+        if values is None:
+            continue
+        medians = [_median(values, region.fraction) for region in pair]
+        if None not in medians:
+            left, right = (value for value in medians if value is not None)
+            yield _gate(name, str(structure), abs(left - right))
+
+
+def _share(inside: Bool, weight: Real) -> float:
+    return float(100.0 * weight[inside].sum() / weight.sum())
+
+
+def _median(values: Real, weight: Real) -> float | None:
+    used = (weight > 0.0) & np.isfinite(values)
+    return weighted_quantile(values[used], weight[used], 0.5) if used.any() else None
