@@ -101,3 +101,122 @@ def test_a_rescale_that_is_no_number_is_never_left_out(folder, series, rescale):
         edited(path, setting(**rescale))
     with pytest.raises(HeaderError, match="Rescale"):
         read(folder)
+
+
+LABEL = (0x0065, 0x102D)
+
+
+def labelled_offset(dataset: Dataset) -> float:
+    """The offset in the private label [ppm]."""
+    return float(dataset[LABEL].value.split("_")[2].split("ppm")[0])
+
+
+def test_labels_that_contradict_the_series_name_are_refused(folder):
+    """A private label of −3 ppm in a series named +3 ppm leaves the sign open: nothing is read."""
+    for path in objects(folder, "cest"):
+        edited(path, lambda d: setattr(d, "SeriesDescription", f"GluCEST {-labelled_offset(d)}ppm"))
+    assert "one offset was expected" in why_missing(read(folder), "cest_source")
+
+
+def test_a_protocol_name_with_a_number_contradicts_nothing(folder):
+    """One number in all images is the name of the protocol."""
+    for path in objects(folder, "cest"):
+        edited(path, setting(ProtocolName="GluCEST 3.0ppm"))
+    assert read(folder).inputs.saturation is not None
+
+
+def test_labels_in_hertz_are_read_by_the_frequency_of_the_header(folder):
+    """−632.4 Hz at 210.8 MHz is −3 ppm."""
+
+    def in_hertz(dataset: Dataset) -> None:
+        hertz = labelled_offset(dataset) * dataset.ImagingFrequency / 1e6
+        dataset[LABEL].value = f"fse_glucest_{hertz:+.1f}Hz"
+
+    for path in objects(folder, "cest"):
+        edited(path, in_hertz)
+    saturation = read(folder).inputs.saturation
+    assert saturation is not None
+    wanted = [-3.4, -3.0, -3.0, -2.6, 2.6, 3.0, 3.0, 3.4]
+    np.testing.assert_allclose(saturation.offsets_ppm, wanted, atol=1e-3)
+
+
+def test_halves_of_two_scans_are_never_one_acquisition(folder):
+    """Five images of one series and three of another are together complete, and are refused."""
+    for number, path in enumerate(objects(folder, "cest")):
+        edited(path, lambda d: d.pop("NumberOfSlices"))
+        if number >= 5:
+            edited(path, setting(SeriesInstanceUID="1.2.826.0.1.3680043.8.498.7"))
+    assert "never mixed" in why_missing(read(folder), "cest_source")
+
+
+@pytest.mark.parametrize("series", ["cest", "b0"])
+def test_a_new_frequency_adjustment_is_noticed(folder, series):
+    """100 Hz between two images of the set, or between map and images, is 0.47 ppm of B0."""
+    frequency = 1e6 * 210.8 + 100.0
+    edited(objects(folder, series)[0], setting(ImagingFrequency=frequency))
+    reason = why_missing(read(folder), {"cest": "cest_source", "b0": "b0_map"}[series])
+    assert "210.800100" in reason
+
+
+def test_a_drift_of_five_hertz_is_no_new_adjustment(folder):
+    """5 Hz is 0.02 ppm, within what a scanner follows between series."""
+    edited(objects(folder, "b0")[0], setting(ImagingFrequency=1e6 * 210.8 + 5.0))
+    assert read(folder).inputs.fields is not None
+
+
+def test_exchanged_field_maps_are_noticed(folder):
+    """A B1 map sent as B0 map lies at 0.47 ppm everywhere, and both are refused."""
+    for series, name in (("b0", "B1Map"), ("b1", "B0Map")):
+        for path in objects(folder, series):
+            edited(path, setting(SeriesDescription=name))
+            edited(path, lambda d: d.pop("RealWorldValueMappingSequence", None))
+            edited(path, lambda d: d.pop("RescaleType", None))
+    study = read(folder)
+    assert "no B1 map" in why_missing(study, "b0_map")
+    assert "relative B1" in why_missing(study, "b1_map")
+
+
+def test_images_of_two_photometric_interpretations_are_refused(folder):
+    """One MONOCHROME1 image among MONOCHROME2 ones may be inverted: nothing is computed."""
+    edited(objects(folder, "cest")[2], setting(PhotometricInterpretation="MONOCHROME1"))
+    assert "MONOCHROME1" in why_missing(read(folder), "cest_source")
+
+
+@pytest.mark.parametrize("series", ["cest", "b0", "b1"])
+def test_quantities_that_were_compressed_with_loss_are_refused(folder, series):
+    """LossyImageCompression 01 says that the values are no longer the scanner's."""
+    edited(objects(folder, series)[0], setting(LossyImageCompression="01"))
+    with pytest.raises(HeaderError, match="lossy"):
+        read(folder)
+
+
+def test_a_palette_picture_is_no_image(folder):
+    """The indices of a colour table are no field."""
+    edited(objects(folder, "b1")[0], setting(PhotometricInterpretation="PALETTE COLOR"))
+    with pytest.raises(HeaderError, match="colour picture"):
+        read(folder)
+
+
+def test_values_beyond_the_stored_bits_are_never_cut_off(folder):
+    """16-bit values under BitsStored 12 would lose their upper bits silently: refused."""
+    for path in objects(folder, "cest"):
+        edited(path, setting(BitsStored=12, HighBit=11))
+    with pytest.raises(HeaderError, match="stored bits"):
+        read(folder)
+
+
+def test_twelve_stored_bits_are_read(folder):
+    """Values that fit into 12 bits are read as they are."""
+
+    def narrow(dataset: Dataset) -> None:
+        values = (dataset.pixel_array // 16).astype("<u2")
+        dataset.PixelData = values.tobytes()
+        dataset.BitsStored, dataset.HighBit = 12, 11
+
+    before = read(folder).inputs.saturation
+    for path in objects(folder, "cest"):
+        edited(path, narrow)
+    after = read(folder).inputs.saturation
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after.signal, before.signal // 16)

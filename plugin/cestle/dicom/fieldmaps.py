@@ -6,7 +6,16 @@ from typing import Final
 
 import numpy as np
 
-from cestle.dicom.images import Slice, Volume, read_values, scaling, stack
+from cestle.dicom.images import (
+    Slice,
+    Volume,
+    read_values,
+    require_lossless,
+    scaling,
+    stack,
+    transmitter_mhz,
+)
+from cestle.dicom.saturation import SAME_FREQUENCY_PPM
 from cestle.errors import HeaderError, ProtocolError
 from cestle.physics import Bool, Real, hz_to_ppm
 from cestle.study.roles import B0Encoding, B0Unit, B1Encoding, B1Unit, Rule, VendorMapUnit
@@ -15,6 +24,7 @@ from cestle.study.roles import B0Encoding, B0Unit, B1Encoding, B1Unit, Rule, Ven
 MAX_MEDIAN_B0_PPM: Final = 0.5
 MAX_B0_PPM: Final = 1.5
 FLATTEST_B0_PPM: Final = 0.004
+ONE_SIDED_B0_PPM: Final = 0.15
 MEDIAN_RELATIVE_B1: Final = (0.6, 1.4)
 RELATIVE_B1: Final = (0.2, 2.0)
 
@@ -102,11 +112,24 @@ def read_b0_ppm(slices: Sequence[Slice], *, f0_mhz: float, inside: Bool) -> tupl
     GeometryError, HeaderError
         As `read_b0_hz`.
     """
+    _require_one_transmitter(slices, f0_mhz)
     volume, values_hz = read_b0_hz(slices, f0_mhz=f0_mhz)
     b0_shift_ppm = hz_to_ppm(values_hz, f0_mhz=f0_mhz)
     if inside.shape == b0_shift_ppm.shape and inside.any():
         _require_plausible_b0(b0_shift_ppm[inside], _rule(slices))
     return volume, b0_shift_ppm
+
+
+def _require_one_transmitter(slices: Sequence[Slice], f0_mhz: float) -> None:
+    """A map tells the distance from its own transmitter frequency, not from another series'."""
+    for one in slices:
+        own = transmitter_mhz(one.facts)
+        if own is not None and abs(own - f0_mhz) > SAME_FREQUENCY_PPM * 1e-6 * f0_mhz:
+            raise ProtocolError(
+                f"the B0 map has the transmitter frequency {own:.6f} MHz and the CEST series "
+                f"{f0_mhz:.6f} MHz; one frequency was expected. Acquire the B0 map without a new "
+                "frequency adjustment."
+            )
 
 
 def _require_plausible_b0(b0_shift_ppm: Real, rule: Rule) -> None:
@@ -123,6 +146,13 @@ def _require_plausible_b0(b0_shift_ppm: Real, rule: Rule) -> None:
         raise ProtocolError(
             f"1 % of the B0 map is beyond {most:.3g} ppm; less than {MAX_B0_PPM} ppm was "
             f"expected. {hint}"
+        )
+    nearest = float(np.percentile(b0_shift_ppm * np.sign(np.median(b0_shift_ppm)), 1.0))
+    if nearest > ONE_SIDED_B0_PPM:
+        raise ProtocolError(
+            f"99 % of the B0 map is more than {nearest:.2g} ppm to one side of the transmitter; "
+            "a shimmed head lies on both sides. Check that it is no B1 map and that the frequency "
+            f"was adjusted. {hint}"
         )
     # An exactly flat map is a phantom's; tiny numbers are ppm taken for Hz.
     if 0.0 < most < FLATTEST_B0_PPM:
@@ -216,6 +246,7 @@ def _quantities(
     slices: Sequence[Slice], rule: Rule, *, name: str, unit: str
 ) -> tuple[Volume, Real]:
     volume = stack(slices, name=name)
+    require_lossless(slices, name=name)
     scalings = {index: scaling(one.facts) for index, one in enumerate(volume.slices)}
     declared = {scale.unit for scale in scalings.values()} - {""}
     if declared and declared != {unit}:

@@ -20,6 +20,8 @@ from cestle.dicom.facts import UNDECODABLE, plain_text
 from cestle.errors import HeaderError, InputError
 
 _LARGEST_VOXELS: Final = 512 * 1024 * 1024
+# What MONOCHROME1 inverts is the display, not the values (PS3.3 C.7.6.3.1.2).
+_GREYSCALE: Final = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,12 +168,13 @@ def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
         When the pixels are truncated, not single-channel, too large or cannot be decoded.
     """
     dataset = read_whole(stored.path)
-    uid = str(dataset.get("SOPInstanceUID", ""))
-    shape = _checked_shape(dataset, uid)
+    uid = plain_text(dataset, "SOPInstanceUID")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            shape = _checked_shape(dataset, uid)
             pixels = dataset.pixel_array
+            _require_stored_bits(dataset, uid)
     except (RuntimeError, OSError, *UNDECODABLE) as fault:
         raise HeaderError(
             f"the pixels of instance {uid} cannot be decoded ({type(fault).__name__}); send it "
@@ -191,8 +194,13 @@ def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
             f"instance {uid} states {frames} frames of {rows}×{columns} with {bits} bits; an "
             "image with 8, 16 or 32 bits was expected. Send it again from the scanner."
         )
-    if _integer(dataset, "SamplesPerPixel", default=1) != 1:
-        raise HeaderError(f"instance {uid} is a colour picture; a greyscale image was expected.")
+    meaning = plain_text(dataset, "PhotometricInterpretation").upper()
+    colour = _integer(dataset, "SamplesPerPixel", default=1) != 1
+    if colour or meaning not in _GREYSCALE:
+        raise HeaderError(
+            f"instance {uid} is a colour picture; a greyscale image was expected. Send the image "
+            "itself, not a picture of it."
+        )
     if frames * rows * columns > _LARGEST_VOXELS:
         raise HeaderError(
             f"instance {uid} states {frames}×{rows}×{columns} voxels; at most "
@@ -212,6 +220,26 @@ def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
             "expected. Send the instance again."
         )
     return frames, rows, columns
+
+
+def _require_stored_bits(dataset: Dataset, uid: str) -> None:
+    """Refuse 16-bit values beyond BitsStored: decoding would cut them off (PS3.5 8.1.1)."""
+    stored = _integer(dataset, "BitsStored", default=16)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_compressed or "PixelData" not in dataset:
+        return
+    if _integer(dataset, "BitsAllocated", default=0) != 16 or stored >= 16:
+        return
+    order = "<" if syntax.is_little_endian else ">"
+    signed = _integer(dataset, "PixelRepresentation", default=0) == 1
+    values = np.frombuffer(dataset.PixelData, dtype=f"{order}{'i' if signed else 'u'}2")
+    low, high = (-(1 << (stored - 1)), 1 << (stored - 1)) if signed else (0, 1 << stored)
+    beyond = int(np.count_nonzero((values < low) | (values >= high)))
+    if beyond or _integer(dataset, "HighBit", default=stored - 1) != stored - 1:
+        raise HeaderError(
+            f"instance {uid} states {stored} stored bits, but {beyond} of its values need more or "
+            "lie in other bits; values within them were expected. Send it again from the scanner."
+        )
 
 
 def _integer(dataset: Dataset, keyword: str, *, default: int) -> int:

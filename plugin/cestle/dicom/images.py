@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from cestle.dicom.files import StoredObject, read_frames
 from cestle.dicom.uih import is_tiled, tile_layout, tile_positions
@@ -396,6 +397,27 @@ def _scaling(facts: InstanceFacts, slope_key: str, intercept_key: str, unit: str
 
 def _unit(text: str) -> str:
     return _UNIT_NAMES.get(text.strip().lower(), "")
+
+
+_LOSSY_SYNTAXES: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+
+
+def require_lossless(slices: Sequence[Slice], *, name: str) -> None:
+    """Refuse quantities that went through a lossy compression, now or earlier.
+
+    Raises
+    ------
+    HeaderError
+        When the header or the transfer syntax says so (PS3.3 C.7.6.1.1.5).
+    """
+    for one in slices:
+        syntax = one.stored.header.file_meta.get("TransferSyntaxUID")
+        if one.facts.first("LossyImageCompression") == "01" or syntax in _LOSSY_SYNTAXES:
+            raise HeaderError(
+                f"{name} went through a lossy compression (instance "
+                f"{one.facts.sop_instance_uid}), which changes its values; send it as the scanner "
+                "made it."
+            )
 
 
 def read_values(slices: Sequence[Slice], scalings: Mapping[int, Scaling]) -> Real:

@@ -13,6 +13,7 @@ from cestle.dicom.images import (
     grid_of,
     group_positions,
     read_values,
+    require_lossless,
     rescale,
     transmitter_mhz,
 )
@@ -30,7 +31,9 @@ from cestle.study.roles import (
 )
 
 SAME_OFFSET_PPM: Final = 0.02
-_SAME_FREQUENCY_MHZ: Final = 0.01
+SAME_FREQUENCY_PPM: Final = 0.05
+"""Largest difference of transmitter frequencies that stand for one adjustment, 10 Hz at 5T."""
+
 _RISE_TOLERANCE: Final = 0.01
 
 
@@ -93,6 +96,7 @@ def read_saturation(slices: Sequence[Slice]) -> SaturationReading:
     labelled = _label(chosen, rule, f0_mhz)
     _require_frequency(f0_mhz, labelled.acquisition)
     _require_one_scale(chosen)
+    require_lossless(chosen, name="the CEST series")
     volumes = _volumes(chosen, labelled.offsets)
     grid = grid_of(volumes[0], name="the CEST series")
     ordered = [one for volume in volumes for one in volume]
@@ -129,10 +133,10 @@ def _common_frequency(slices: Sequence[Slice]) -> float:
             f"{len(found) - len(known)} of {len(found)} CEST images state no transmitter "
             "frequency; ImagingFrequency was expected. Export the series with it."
         )
-    if max(known) - min(known) > _SAME_FREQUENCY_MHZ:
+    if max(known) - min(known) > SAME_FREQUENCY_PPM * 1e-6 * max(known):
         raise ProtocolError(
-            f"the CEST images have transmitter frequencies from {min(known):.4f} to "
-            f"{max(known):.4f} MHz; one frequency was expected. Acquire them without a new "
+            f"the CEST images have transmitter frequencies from {min(known):.6f} to "
+            f"{max(known):.6f} MHz; one frequency was expected. Acquire them without a new "
             "frequency adjustment."
         )
     return float(np.median(known))
@@ -162,6 +166,7 @@ def _one_acquisition(
         return tuple(slices), ()
     complete = [uid for uid, group in by_series.items() if _is_complete(group, rule, f0_mhz)]
     if not complete:
+        _require_one_offset_each(by_series, rule, f0_mhz)
         return tuple(slices), ()
     if len(complete) > 1:
         raise InputError(
@@ -172,6 +177,23 @@ def _one_acquisition(
         f"{len(by_series) - 1} incomplete CEST series left aside; series {complete[0]} is complete"
     )
     return tuple(by_series[complete[0]]), (note,)
+
+
+def _require_one_offset_each(
+    by_series: Mapping[str, Sequence[Slice]], rule: Rule, f0_mhz: float
+) -> None:
+    """Refuse to piece one acquisition together from parts of several scans.
+
+    Between two scans the head may have moved; eight series with one offset each are one scan.
+    """
+    for uid, group in by_series.items():
+        found = (_extract_all(group, extractor, f0_mhz) for extractor in rule.extractors)
+        if any(len({round(value, 2) for value in offsets.values()}) > 1 for offsets in found):
+            raise ProtocolError(
+                f"{len(by_series)} CEST series found, none of them complete, and series {uid} "
+                "holds several offsets; parts of several scans are never mixed. Send one whole "
+                "CEST series."
+            )
 
 
 def _is_complete(group: Sequence[Slice], rule: Rule, f0_mhz: float) -> bool:
@@ -201,6 +223,7 @@ def _label(slices: Sequence[Slice], rule: Rule, f0_mhz: float) -> _Labelled:
     for extractor in rule.extractors:
         offsets = _extract(slices, extractor, f0_mhz)
         if offsets is not None:
+            _require_no_contradiction(slices, offsets, extractor, rule, f0_mhz)
             acquisition = _matching(slices, offsets, rule)
             return _Labelled(
                 offsets=offsets,
@@ -214,11 +237,41 @@ def _label(slices: Sequence[Slice], rule: Rule, f0_mhz: float) -> _Labelled:
 def _extract(
     slices: Sequence[Slice], extractor: OffsetExtractor, f0_mhz: float
 ) -> dict[int, float] | None:
+    offsets = _extract_all(slices, extractor, f0_mhz)
+    return offsets if len(offsets) == len(slices) and _varied(offsets) else None
+
+
+def _extract_all(
+    slices: Sequence[Slice], extractor: OffsetExtractor, f0_mhz: float
+) -> dict[int, float]:
+    """Offsets of those slices that have one in this place [ppm]."""
     found = {id(one): offset_ppm(one.facts, extractor, f0_mhz=f0_mhz) for one in slices}
-    offsets = {key: value for key, value in found.items() if value is not None}
-    # One number in all images names the protocol, not the image.
-    varied = len({round(value, 3) for value in offsets.values()}) > 1
-    return offsets if len(offsets) == len(slices) and varied else None
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _varied(offsets: Mapping[int, float]) -> bool:
+    """Whether the numbers tell images apart; one number in all of them names the protocol."""
+    return len({round(value, 3) for value in offsets.values()}) > 1
+
+
+def _require_no_contradiction(
+    slices: Sequence[Slice],
+    offsets: Mapping[int, float],
+    used: OffsetExtractor,
+    rule: Rule,
+    f0_mhz: float,
+) -> None:
+    for extractor in rule.extractors:
+        others = _extract_all(slices, extractor, f0_mhz)
+        if not _varied(others):
+            continue
+        for key, other in others.items():
+            if abs(other - offsets[key]) > SAME_OFFSET_PPM:
+                raise ProtocolError(
+                    f"one CEST image has the offset {offsets[key]:+.2f} ppm in {used.element} and "
+                    f"{other:+.2f} ppm in {extractor.element}; one offset was expected. Correct "
+                    "the labels, or leave one of the two places out of the classification rules."
+                )
 
 
 def _matching(slices: Sequence[Slice], offsets: Mapping[int, float], rule: Rule) -> AcquisitionRule:
@@ -331,6 +384,12 @@ def _require_one_scale(slices: Sequence[Slice]) -> None:
         raise ProtocolError(
             "some CEST images state a RescaleSlope and others none; one scale for all was "
             "expected. Export them again with one scale."
+        )
+    kinds = {(one.facts.first("PhotometricInterpretation") or "").upper() for one in slices}
+    if len(kinds) > 1:
+        raise ProtocolError(
+            f"the CEST images mix {' and '.join(sorted(kinds))}; one Photometric Interpretation "
+            "was expected. Export them again in one way."
         )
     factors = {one.facts.first(SCALE_FACTOR) for one in slices}
     if len(factors) > 1:
