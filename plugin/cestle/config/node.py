@@ -180,6 +180,10 @@ class AnalysisSection(_Section):
     min_effective_voxels_hippocampus: Annotated[float, Field(ge=1)] = 10.0
     min_effective_voxels_amygdala: Annotated[float, Field(ge=1)] = 10.0
     call_policy: Literal["interval", "paper"] = "interval"
+    combined_score_coefficients: Annotated[
+        tuple[float, ...], Field(strict=False, max_length=3)
+    ] = ()
+    combined_score_source: str = ""
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
 
@@ -189,6 +193,16 @@ class AnalysisSection(_Section):
             raise ValueError(
                 f"min_relative_b1 is {self.min_relative_b1:g}, expected less than "
                 f"max_relative_b1 ({self.max_relative_b1:g})"
+            )
+        if len(self.combined_score_coefficients) not in (0, 3):
+            raise ValueError(
+                f"combined_score_coefficients has {len(self.combined_score_coefficients)} numbers, "
+                "expected none or three: intercept, hippocampus, amygdala"
+            )
+        if self.combined_score_coefficients and not self.combined_score_source:
+            raise ValueError(
+                "combined_score_coefficients without combined_score_source; expected whose fit it "
+                "is: cohort, size, date"
             )
         if self.b1_method == "calibration" and self.b1_calibration_file is None:
             raise ValueError("b1_method is calibration, expected a b1_calibration_file")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import cestle
+from cestle.biomarkers.combined import CombinedScore
 from cestle.biomarkers.lateralization import CallPolicy
 from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
@@ -99,6 +100,19 @@ def analysis_settings(section: AnalysisSection) -> AnalysisSettings:
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,
         },
         call_policy=CallPolicy(section.call_policy),
+        combined_score=_combined_score(section),
+    )
+
+
+def _combined_score(section: AnalysisSection) -> CombinedScore | None:
+    if not section.combined_score_coefficients:
+        return None
+    intercept, hippocampus, amygdala = section.combined_score_coefficients
+    return CombinedScore(
+        intercept=intercept,
+        hippocampus=hippocampus,
+        amygdala=amygdala,
+        source=section.combined_score_source,
     )
 
 

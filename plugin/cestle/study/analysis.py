@@ -10,6 +10,7 @@ from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import RegionStatistic, region_statistic, weighted_quantile
 from cestle.anatomy.slab import region_on_grid, slab_average
 from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
+from cestle.biomarkers.combined import CombinedScore
 from cestle.biomarkers.lateralization import (
     PAPER_RULE,
     CallPolicy,
@@ -71,6 +72,8 @@ class AnalysisSettings:
         Regions of which less is valid give no index.
     rule, call_policy
         The rule of the lateralization call, and what an uncertain score is called.
+    combined_score
+        A site's own fit of the combined score; None for no score.
     """
 
     glucest: GluCestSettings = field(default_factory=GluCestSettings)
@@ -81,6 +84,7 @@ class AnalysisSettings:
     min_valid_fraction: float = 0.8
     rule: DecisionRule = PAPER_RULE
     call_policy: CallPolicy = CallPolicy.INTERVAL
+    combined_score: CombinedScore | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,11 +373,14 @@ def _asymmetry(
         if indices[plain] is None:
             reasons[plain] = reasons.get(epi, ONSET_REASON)
     indices |= {"dai_vol_h_epi": None, "dai_vol_h": None, "dai_glu_ha": None}
-    reasons |= {
-        "dai_vol_h_epi": VOLUME_REASON,
-        "dai_vol_h": VOLUME_REASON,
-        "dai_glu_ha": SCORE_REASON,
-    }
+    reasons |= {"dai_vol_h_epi": VOLUME_REASON, "dai_vol_h": VOLUME_REASON}
+    hippocampus, amygdala = indices["dai_glu_h_epi"], indices["dai_glu_a_epi"]
+    if settings.combined_score is None:
+        reasons["dai_glu_ha"] = SCORE_REASON
+    elif hippocampus is None or amygdala is None:
+        reasons["dai_glu_ha"] = "it needs the indices of hippocampus and amygdala"
+    else:
+        indices["dai_glu_ha"] = settings.combined_score.evaluate(hippocampus, amygdala)
     return AsymmetryResult(indices=indices, reasons=reasons)
 
 

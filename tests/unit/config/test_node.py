@@ -43,7 +43,9 @@ def model_keys(model: type[BaseModel], prefix=""):
 def file_keys(content, prefix=""):
     keys = set()
     for name, value in content.items():
-        tables = value if isinstance(value, list) and isinstance(value[0], dict) else [value]
+        tables = (
+            value if isinstance(value, list) and value and isinstance(value[0], dict) else [value]
+        )
         for table in tables:
             inner = isinstance(table, dict)
             keys |= file_keys(table, f"{prefix}{name}.") if inner else {f"{prefix}{name}"}
