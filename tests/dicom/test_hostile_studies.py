@@ -1,15 +1,18 @@
 """Studies as an unlucky or hostile world would send them: right numbers, or a clear refusal."""
 
+import re
 import warnings
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from pydicom import Dataset
 
 from cestle.dicom.files import files_below
+from cestle.dicom.simulated import RegionObject
 from cestle.dicom.study_reader import ReadStudy, read_study
-from cestle.errors import HeaderError
+from cestle.errors import HeaderError, InputError, LateralityError
 from cestle.phantom.study import SimulatedStudy
 from reading import coarse_study, edited, shipped_rules, written
 
@@ -220,3 +223,119 @@ def test_twelve_stored_bits_are_read(folder):
     assert before is not None
     assert after is not None
     np.testing.assert_array_equal(after.signal, before.signal // 16)
+
+
+# --- regions ---------------------------------------------------------------------------------
+
+
+def moved_to_the_left(dataset: Dataset) -> None:
+    """Move a segmentation 30 mm to the patient's left."""
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        position[0] = float(position[0]) + 30.0
+
+
+def test_a_pair_of_regions_beside_the_head_is_refused(folder):
+    """Regions 30 mm off keep their left and right, yet both measure the wrong tissue."""
+    edited(objects(folder, "seg_t1")[0], moved_to_the_left)
+    study = read(folder)
+    assert "to the left of the middle of the head" in why_missing(study, "roi")
+    assert study.inputs.regions == ()
+
+
+@pytest.mark.parametrize("kind", [RegionObject.SEG_ON_T1, RegionObject.STRUCTURE_SET])
+def test_without_a_frame_of_reference_no_region_is_laid_over_the_map(phantom, tmp_path, kind):
+    """Where no object says in whose coordinates it stands, nothing is matched by chance."""
+    for path in written(phantom, tmp_path, regions=(kind,)):
+        edited(path, without_frame_of_reference)
+    study = read(tmp_path)
+    assert "Frame of Reference" in why_missing(study, "roi")
+    assert study.inputs.regions == ()
+
+
+def without_frame_of_reference(dataset: Dataset) -> None:
+    """Remove the Frame of Reference wherever it stands."""
+    dataset.pop("FrameOfReferenceUID", None)
+    dataset.pop("ReferencedFrameOfReferenceSequence", None)
+    for item in dataset.get("StructureSetROISequence") or []:
+        item.pop("ReferencedFrameOfReferenceUID", None)
+
+
+def region_file(folder: Path) -> Path:
+    """The segmentation, taken out of the study."""
+    (inside,) = objects(folder, "seg_t1")
+    return inside.rename(folder.parent / "regions.dcm")
+
+
+def test_a_region_file_of_another_study_is_refused(folder):
+    """A segmentation of the same patient's earlier examination is not laid over this one."""
+    path = region_file(folder)
+    edited(path, setting(StudyInstanceUID="1.2.826.0.1.3680043.8.498.9"))
+    with pytest.raises(InputError, match="belongs to study"):
+        read(folder, roi_files=(path,))
+
+
+def test_an_unreadable_region_file_is_never_passed_over(folder):
+    """A text file beside a good segmentation is named, not skipped."""
+    path = region_file(folder)
+    text = folder.parent / "notes.txt"
+    text.write_text("left hippocampus", encoding="utf-8")
+    with pytest.raises(InputError, match="1 of 2 region files"):
+        read(folder, roi_files=(path, text))
+
+
+def test_an_image_given_as_region_file_is_refused(folder):
+    """A map of our own has no regions, whoever made it."""
+    path = region_file(folder)
+    image = folder.parent / "map.dcm"
+    image.write_bytes(objects(folder, "b0")[0].read_bytes())
+    edited(image, setting(Manufacturer="cestle"))
+    with pytest.raises(InputError, match="SEG, an RTSTRUCT or a label map"):
+        read(folder, roi_files=(path, image))
+
+
+def exchanged(text: str) -> str:
+    """A name with L and R, left and right exchanged."""
+    words = {"left": "right", "right": "left", "Left": "Right", "Right": "Left", "L": "R", "R": "L"}
+    pattern = re.compile(r"left|right|Left|Right|(?<![A-Za-z])[LR](?![a-z])")
+    return pattern.sub(lambda found: words[found[0]], text)
+
+
+def test_a_structure_set_with_exchanged_names_stops_the_study(phantom, tmp_path):
+    """L_Hippocampus drawn around the right one is refused, never turned round."""
+    written(phantom, tmp_path, regions=(RegionObject.STRUCTURE_SET,))
+
+    def exchange(dataset: Dataset) -> None:
+        for item in dataset.StructureSetROISequence:
+            assert exchanged(item.ROIName) != item.ROIName
+            item.ROIName = exchanged(item.ROIName)
+
+    edited(objects(tmp_path, "rtstruct")[0], exchange)
+    with pytest.raises(LateralityError, match="swapped"):
+        read(tmp_path)
+
+
+def test_a_mirrored_label_map_stops_the_study(phantom, tmp_path):
+    """A label map whose columns run backwards has its left on the right: refused."""
+    written(phantom, tmp_path, regions=(RegionObject.LABEL_MAP,))
+    path = tmp_path / "labels.nii.gz"
+    image = nibabel.load(path)
+    mirrored = np.asanyarray(image.dataobj)[::-1]
+    nibabel.save(nibabel.Nifti1Image(mirrored, image.affine), path)
+    with pytest.raises(LateralityError, match="swapped"):
+        read(tmp_path, roi_files=(path,), label_scheme="freesurfer")
+
+
+def test_both_regions_called_left_are_a_question(folder):
+    """Two left hippocampi and no right one: nothing is guessed."""
+
+    def both_left(dataset: Dataset) -> None:
+        for item in dataset.SegmentSequence:
+            item.SegmentLabel = item.SegmentLabel.replace("Right", "Left")
+            for holder in (item, *item.SegmentedPropertyTypeCodeSequence):
+                for code in holder.get("SegmentedPropertyTypeModifierCodeSequence") or []:
+                    code.CodeValue, code.CodeMeaning = "7771000", "Left"
+
+    edited(objects(folder, "seg_t1")[0], both_left)
+    with pytest.raises(InputError, match="two regions for hippocampus_left"):
+        read(folder)

@@ -74,6 +74,8 @@ def ball(centre, structure=Structure.HIPPOCAMPUS, side=Side.LEFT, radius=8.0):
         ("左侧海马旁回", None, Side.LEFT),
         ("Hippocampus", Structure.HIPPOCAMPUS, None),
         ("Left and right hippocampus", Structure.HIPPOCAMPUS, None),
+        ("bright hippocampus L", Structure.HIPPOCAMPUS, Side.LEFT),
+        ("cleft beside the hippocampus", Structure.HIPPOCAMPUS, None),
         ("Tumour", None, None),
     ],
 )

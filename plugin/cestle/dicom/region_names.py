@@ -27,10 +27,11 @@ _STRUCTURE_NAMES: Final = {
 }
 _SIDE_NAMES: Final = {
     Side.LEFT: re.compile(
-        r"left|左|(?:^|[^a-z])(?:l|lt|lh)(?:[^a-z]|$)|^l(?=hippo|amygd)", re.IGNORECASE
+        r"(?<!c)left(?!over)|左|(?:^|[^a-z])(?:l|lt|lh)(?:[^a-z]|$)|^l(?=hippo|amygd)",
+        re.IGNORECASE,
     ),
     Side.RIGHT: re.compile(
-        r"right|右|(?:^|[^a-z])(?:r|rt|rh)(?:[^a-z]|$)|^r(?=hippo|amygd)", re.IGNORECASE
+        r"(?<![bfpw])right|右|(?:^|[^a-z])(?:r|rt|rh)(?:[^a-z]|$)|^r(?=hippo|amygd)", re.IGNORECASE
     ),
 }
 

@@ -23,11 +23,17 @@ from cestle.measurement import Side, Structure
 from cestle.physics import Real
 from cestle.study.roles import LabelScheme
 
+REGION_CLASSES: Final = SEGMENTATIONS | {STRUCTURE_SET}
+"""SOP classes that carry regions."""
+
 LEFT_TO_RIGHT_MM: Final = (20.0, 80.0)
 """Distance of the two centroids along x: 25 to 70 mm in adults, with some room."""
 
 VOLUME_MM3: Final = {Structure.HIPPOCAMPUS: (1000.0, 7500.0), Structure.AMYGDALA: (400.0, 3500.0)}
 """Accepted volumes of regions drawn in 3D."""
+
+OFF_CENTRE_MM: Final = 15.0
+"""Largest distance of the middle of a pair from the middle of the head along x."""
 
 _MIDLINE_MARGIN_MM: Final = 8.0
 _FINE_VOXEL_MM: Final = 2.5
@@ -90,6 +96,7 @@ def read_regions(
             read_label_map(path, schemes=schemes, scheme_name=label_scheme, reference=reference)
         )
     require_distinct(found)
+    _require_place(found)
     verify_sides(found, midline_x_mm=midline_x_mm)
     _require_plausible(found)
     separate, claimed = without_overlap(found)
@@ -120,6 +127,17 @@ def require_distinct(regions: Sequence[Region]) -> None:
         seen[region.name] = region.source.identifier
 
 
+def _require_place(regions: Sequence[Region]) -> None:
+    """Refuse regions that do not say in whose coordinates they stand."""
+    for region in regions:
+        if not region.grid.frame_of_reference_uid:
+            raise GeometryError(
+                f"{region.name} states no Frame of Reference, so nothing says where in this "
+                "patient it lies; a FrameOfReferenceUID was expected. Export region and images "
+                "with it."
+            )
+
+
 def verify_sides(regions: Sequence[Region], *, midline_x_mm: float | None) -> None:
     """Hold the stated sides against the geometry: in LPS the patient's left has the larger x.
 
@@ -129,8 +147,8 @@ def verify_sides(regions: Sequence[Region], *, midline_x_mm: float | None) -> No
         When the left region of a pair is not to the left of the right one, or a single region
         lies on the other side of the middle of the head.
     GeometryError
-        When a pair is too close or too far apart, a single region too near the middle, or the
-        amygdala behind the hippocampus.
+        When a pair is too close, too far apart or beside the middle of the head, a single region
+        too near the middle, or the amygdala behind the hippocampus.
     """
     centroids = {(one.structure, one.side): one.centroid_lps_mm for one in regions}
     for structure in Structure:
@@ -138,6 +156,7 @@ def verify_sides(regions: Sequence[Region], *, midline_x_mm: float | None) -> No
         right = centroids.get((structure, Side.RIGHT))
         if left is not None and right is not None:
             _verify_pair(structure, float(left[0] - right[0]))
+            _verify_centre(structure, float(left[0] + right[0]) / 2.0, midline_x_mm)
         elif left is not None:
             _verify_single(structure, Side.LEFT, float(left[0]), midline_x_mm)
         elif right is not None:
@@ -164,6 +183,19 @@ def _verify_pair(structure: Structure, distance_mm: float) -> None:
         raise GeometryError(
             f"left and right {structure} are {distance_mm:.0f} mm apart; {low:g} to {high:g} mm "
             "was expected. Check the regions."
+        )
+
+
+def _verify_centre(structure: Structure, middle_x_mm: float, midline_x_mm: float | None) -> None:
+    if midline_x_mm is None:
+        return
+    off = middle_x_mm - midline_x_mm
+    if abs(off) > OFF_CENTRE_MM:
+        raise GeometryError(
+            f"the middle of the two {structure} regions lies {abs(off):.0f} mm to the "
+            f"{'left' if off > 0.0 else 'right'} of the middle of the head; at most "
+            f"{OFF_CENTRE_MM:g} mm was expected. Check the regions and the image they were drawn "
+            "on."
         )
 
 

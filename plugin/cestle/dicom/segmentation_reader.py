@@ -12,7 +12,7 @@ from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.files import StoredObject, read_whole
 from cestle.dicom.region_grids import cut_to_size
 from cestle.dicom.region_names import side_of_segment, structure_of_segment
-from cestle.errors import HeaderError, LateralityError, ProtocolError
+from cestle.errors import GeometryError, HeaderError, LateralityError, ProtocolError
 from cestle.geometry import Grid
 from cestle.physics import Real
 
@@ -33,6 +33,8 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
         When the object holds none of the structures.
     LateralityError
         When a structure has no side, or codes and names contradict each other.
+    GeometryError
+        When the object states no Frame of Reference.
     HeaderError
         When the object cannot be decoded.
     """
@@ -47,6 +49,11 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
         raise ProtocolError(
             f"segmentation {uid} has {len(dataset.get('SegmentSequence') or [])} segment(s), none "
             "of them hippocampus or amygdala by code or name; draw them, or correct the codes."
+        )
+    if not dataset.get("FrameOfReferenceUID"):
+        raise GeometryError(
+            f"segmentation {uid} states no Frame of Reference, so nothing says where in this "
+            "patient it lies; a FrameOfReferenceUID was expected. Export it and its images again."
         )
     segmentation = _decoded(dataset, uid)
     regions = []

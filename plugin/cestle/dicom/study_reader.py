@@ -19,7 +19,7 @@ from cestle.dicom.fieldmaps import read_b0_ppm, read_relative_b1, read_vendor_ma
 from cestle.dicom.files import StoredObject, read_objects
 from cestle.dicom.images import Slice, read_values, rescale, slices_of, stack
 from cestle.dicom.label_map_reader import is_label_map
-from cestle.dicom.regions import read_regions
+from cestle.dicom.regions import REGION_CLASSES, read_regions
 from cestle.dicom.saturation import SaturationReading, read_saturation
 from cestle.errors import GeometryError, InputError, ProtocolError
 from cestle.geometry import Grid, grid_difference_mm, require_same_grid
@@ -145,7 +145,8 @@ def read_study(
     content = read_objects(files)
     sorted_study = _sort(content.objects, rules)
     study_uid, patient_key = _one_study(sorted_study.classified)
-    rois = _chosen_rois(sorted_study, roi_objects, label_maps, rules, patient_key)
+    rois = _chosen_rois(sorted_study, roi_objects, label_maps)
+    _require_owner(rois, patient_key=patient_key, study_uid=study_uid)
     collect = _Collector()
     if content.not_dicom:
         collect.notes.append(f"{content.not_dicom} file(s) are no DICOM objects and were not used")
@@ -227,25 +228,40 @@ def _chosen_rois(
     study: _Sorted,
     roi_objects: Sequence[Path],
     label_maps: Sequence[Path],
-    rules: RuleSet,
-    patient_key: str,
 ) -> tuple[StoredObject, ...]:
     if not roi_objects:
         found = {stored.path: stored for _, stored in study.by_role.get(Role.ROI, ())}
         return () if label_maps else tuple(found.values())
-    pairs = classify_objects(read_objects(roi_objects).objects, rules)
-    for classified, _ in pairs:
-        if classified.facts.patient_key != patient_key:
+    content = read_objects(roi_objects)
+    if content.not_dicom:
+        raise InputError(
+            f"{content.not_dicom} of {len(roi_objects)} region files can be read neither as DICOM "
+            "nor as a label map; a SEG, an RTSTRUCT, NIfTI or MGZ was expected."
+        )
+    for stored in content.objects:
+        sop_class = str(stored.header.SOPClassUID)
+        if sop_class not in REGION_CLASSES:
             raise InputError(
-                "a region file belongs to another patient than the study; give the regions of "
-                "this patient."
+                f"a region file is an object of class {sop_class}; a SEG, an RTSTRUCT or a label "
+                "map was expected."
             )
-        if classified.role not in {Role.ROI, Role.OWN_OUTPUT}:
-            raise InputError(
-                f"a region file is an object of class {classified.facts.sop_class_uid}; a SEG, an "
-                "RTSTRUCT or a label map was expected."
-            )
-    return tuple(stored for _, stored in pairs)
+    return content.objects
+
+
+def _require_owner(rois: Sequence[StoredObject], *, patient_key: str, study_uid: str) -> None:
+    """Refuse regions of another patient or another examination."""
+    for stored in rois:
+        for facts in facts_from_dataset(stored.header):
+            if facts.patient_key != patient_key:
+                raise InputError(
+                    "a region file belongs to another patient than the study; give the regions of "
+                    "this patient."
+                )
+            if facts.study_instance_uid != study_uid:
+                raise InputError(
+                    f"a region file belongs to study {facts.study_instance_uid}, the images to "
+                    f"{study_uid}; give the regions that were drawn on this study."
+                )
 
 
 def _slices(study: _Sorted, role: Role) -> tuple[Slice, ...]:
