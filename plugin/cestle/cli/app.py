@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 import cestle
+from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.node import check, echo, reprocess, retry, serve, status
 from cestle.cli.study import inspect, learn, process, simulate
@@ -44,6 +45,7 @@ app.command()(process)
 app.command()(simulate)
 app.command()(inspect)
 app.command()(learn)
+app.command("calibrate-b1")(calibrate_b1)
 app.command()(status)
 app.command()(reprocess)
 app.command()(retry)

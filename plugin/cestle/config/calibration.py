@@ -118,4 +118,6 @@ def load_calibration(path: Path) -> B1Calibration:
 def calibration_text(file: CalibrationFile) -> str:
     """The file as YAML; equal content gives equal text."""
     content = file.model_dump(mode="json")
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=99)
+    return yaml.safe_dump(
+        content, sort_keys=False, allow_unicode=True, width=99, default_flow_style=None
+    )

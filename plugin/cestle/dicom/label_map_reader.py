@@ -68,7 +68,7 @@ def read_label_map(
             "a label map was given but the study has neither T1 nor CEST series; send the image "
             "that it was drawn on."
         )
-    labels, affine = _load(path)
+    labels, affine = load_labels(path)
     source = RegionSource(form=RegionForm.LABEL_MAP, creation="unknown", identifier="file")
     regions = []
     for label, structure, side in scheme.labels:
@@ -126,8 +126,16 @@ def _declared_scheme(path: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _load(path: Path) -> tuple[npt.NDArray[np.int32], Real]:
-    """Labels in (slice, row, column) order, and the LPS affine of that order."""
+def load_labels(path: Path) -> tuple[npt.NDArray[np.int32], Real]:
+    """Labels in (slice, row, column) order, and the LPS affine of that order.
+
+    Raises
+    ------
+    ProtocolError
+        When the file is no image of whole numbers.
+    GeometryError
+        When its place is not known for certain.
+    """
     try:
         image: Any = nib.load(path)
         data = np.asanyarray(image.dataobj)
