@@ -79,6 +79,8 @@ class SimulationSettings:
         Largest absolute B0 shift over the temporal lobes [ppm].
     b1_spread
         Largest deviation of the relative B1 from 1 in the brain; 0 makes it exactly 1.
+    b1_scale
+        Factor on the relative B1 everywhere, as another reference of the transmitter makes [1].
     matrix
         Rows and columns of the CEST images.
     pixel_mm, slice_mm
@@ -112,6 +114,7 @@ class SimulationSettings:
     glucest_amygdala: float = 8.5
     b0_range_ppm: float = 0.3
     b1_spread: float = 0.1
+    b1_scale: float = 1.0
     matrix: int = 128
     pixel_mm: float = 1.71875
     slice_mm: float = 11.0
@@ -144,6 +147,7 @@ _LIMITS: Final = (
     ("dai_amygdala", -0.9, 0.9),
     ("b0_range_ppm", 0.0, 0.8),
     ("b1_spread", 0.0, 0.45),
+    ("b1_scale", 0.3, 2.0),
     ("matrix", 32, 512),
     ("pixel_mm", 0.5, 6.0),
     ("slice_mm", 0.8, 20.0),
@@ -360,8 +364,12 @@ def settings_json(settings: SimulationSettings) -> str:
 
 
 def _frame_of_reference_uid(settings: SimulationSettings) -> str:
-    """A UUID-derived UID (PS3.5 B.2) that depends on the settings alone."""
-    derived = uuid.uuid5(uuid.NAMESPACE_OID, f"frame of reference {settings_json(settings)}")
+    """A UUID-derived UID (PS3.5 B.2) that depends on the settings alone.
+
+    Studies that differ in the B1 reference only are of one session, so they share it.
+    """
+    session = settings_json(dataclasses.replace(settings, b1_scale=1.0))
+    derived = uuid.uuid5(uuid.NAMESPACE_OID, f"frame of reference {session}")
     return f"2.25.{derived.int}"
 
 
@@ -386,7 +394,7 @@ def _fields(settings: SimulationSettings, grid: Grid) -> tuple[Real, Real]:
     )
     index = np.indices(grid.shape, dtype=np.float64)
     places = grid.to_lps(np.moveaxis(index, 0, -1))
-    return fields.b0_shift_ppm(places), fields.relative_b1(places)
+    return fields.b0_shift_ppm(places), settings.b1_scale * fields.relative_b1(places)
 
 
 def _drawn_motion(settings: SimulationSettings, images: int) -> HeadMotion | None:
