@@ -17,7 +17,7 @@ from cestle.dicom.images import (
 )
 from cestle.dicom.saturation import SAME_FREQUENCY_PPM
 from cestle.errors import HeaderError, ProtocolError
-from cestle.physics import Bool, Real, hz_to_ppm
+from cestle.physics import Real, hz_to_ppm
 from cestle.study.roles import B0Encoding, B0Unit, B1Encoding, B1Unit, Rule, VendorMapUnit
 
 # Proposed limits, none measured at 5T: a unit taken for another misses them by far.
@@ -93,7 +93,7 @@ def _to_hz(values: Real, encoding: B0Encoding, f0_mhz: float | None) -> Real:
             raise ProtocolError("the B0 map has no unit; name it in the classification rules.")
 
 
-def read_b0_ppm(slices: Sequence[Slice], *, f0_mhz: float, inside: Bool) -> tuple[Volume, Real]:
+def read_b0_ppm(slices: Sequence[Slice], *, f0_mhz: float) -> tuple[Volume, Real]:
     """The B0 map in ppm of the transmitter frequency of the CEST series.
 
     Parameters
@@ -102,22 +102,17 @@ def read_b0_ppm(slices: Sequence[Slice], *, f0_mhz: float, inside: Bool) -> tupl
         The slices of one B0 map.
     f0_mhz
         Transmitter frequency of the CEST series [MHz].
-    inside
-        Voxels with signal, for the check of the unit; ignored when the shapes differ.
 
     Raises
     ------
     ProtocolError
-        As `read_b0_hz`, and when the values cannot be a shim in the configured unit.
+        As `read_b0_hz`, and when the map was made with another transmitter frequency.
     GeometryError, HeaderError
         As `read_b0_hz`.
     """
     _require_one_transmitter(slices, f0_mhz)
     volume, values_hz = read_b0_hz(slices, f0_mhz=f0_mhz)
-    b0_shift_ppm = hz_to_ppm(values_hz, f0_mhz=f0_mhz)
-    if inside.shape == b0_shift_ppm.shape and inside.any():
-        _require_plausible_b0(b0_shift_ppm[inside], _rule(slices))
-    return volume, b0_shift_ppm
+    return volume, hz_to_ppm(values_hz, f0_mhz=f0_mhz)
 
 
 def _require_one_transmitter(slices: Sequence[Slice], f0_mhz: float) -> None:
@@ -132,7 +127,24 @@ def _require_one_transmitter(slices: Sequence[Slice], f0_mhz: float) -> None:
             )
 
 
-def _require_plausible_b0(b0_shift_ppm: Real, rule: Rule) -> None:
+def require_plausible_b0(b0_shift_ppm: Real, slices: Sequence[Slice]) -> None:
+    """Refuse values that cannot be a shim in the configured unit.
+
+    Parameters
+    ----------
+    b0_shift_ppm
+        Values of the voxels with signal, shape (voxels,) [ppm].
+    slices
+        The slices of the map, for its rule.
+
+    Raises
+    ------
+    ProtocolError
+        When they are too large, too flat or all on one side of the transmitter.
+    """
+    if b0_shift_ppm.size == 0:
+        return
+    rule = _rule(slices)
     unit = rule.b0.unit if rule.b0 is not None else ""
     size = np.abs(b0_shift_ppm)
     median, most = float(np.median(size)), float(np.percentile(size, 99.0))
@@ -162,14 +174,13 @@ def _require_plausible_b0(b0_shift_ppm: Real, rule: Rule) -> None:
         )
 
 
-def read_relative_b1(slices: Sequence[Slice], *, inside: Bool) -> tuple[Volume, Real]:
+def read_relative_b1(slices: Sequence[Slice]) -> tuple[Volume, Real]:
     """The B1 map as actual over nominal amplitude, NaN where the map holds 0.
 
     Raises
     ------
     ProtocolError
-        When the object declares another unit than the rule, or the values cannot be a B1 map in
-        the configured unit.
+        When the object declares another unit than the rule.
     GeometryError, HeaderError
         As `read_b0_hz`.
     """
@@ -179,10 +190,7 @@ def read_relative_b1(slices: Sequence[Slice], *, inside: Bool) -> tuple[Volume, 
     declared = "%" if rule.b1.unit is B1Unit.PERCENT else ""
     volume, values = _quantities(slices, rule, name="the B1 map", unit=declared)
     relative_b1 = values / _nominal(rule.b1)
-    known = relative_b1 > 0.0
-    if inside.shape == known.shape and np.any(inside & known):
-        _require_plausible_b1(relative_b1[inside & known], rule)
-    return volume, np.where(known, relative_b1, np.nan)
+    return volume, np.where(relative_b1 > 0.0, relative_b1, np.nan)
 
 
 def _nominal(encoding: B1Encoding) -> float:
@@ -198,7 +206,25 @@ def _nominal(encoding: B1Encoding) -> float:
             return 10.0 * (encoding.nominal_flip_deg or np.nan)
 
 
-def _require_plausible_b1(relative_b1: Real, rule: Rule) -> None:
+def require_plausible_b1(relative_b1: Real, slices: Sequence[Slice]) -> None:
+    """Refuse values that cannot be a B1 map in the configured unit.
+
+    Parameters
+    ----------
+    relative_b1
+        Values of the voxels with signal, NaN where unknown, shape (voxels,) [1 = nominal].
+    slices
+        The slices of the map, for its rule.
+
+    Raises
+    ------
+    ProtocolError
+        When median or range are those of another unit.
+    """
+    relative_b1 = relative_b1[np.isfinite(relative_b1)]
+    if relative_b1.size == 0:
+        return
+    rule = _rule(slices)
     unit = rule.b1.unit if rule.b1 is not None else ""
     hint = f"The unit of rule {rule.name} is {unit}; correct it in {rule.source}."
     median = float(np.median(relative_b1))

@@ -308,6 +308,40 @@ def _slice_step(ordered: Sequence[Slice], *, name: str) -> Real:
     return step
 
 
+def in_order_of(values: Real, own: Grid, target: Grid) -> tuple[Real, Grid]:
+    """Values in the voxel order of `target` where both are the same voxels, stored differently.
+
+    Two series of one slice may be stored turned or mirrored against each other, each with its own
+    position and orientation; no value is interpolated.
+
+    Parameters
+    ----------
+    values
+        Shape of `own`.
+    own, target
+        Where the values are, and the order that is wanted.
+
+    Returns
+    -------
+        The values on `target`; both as given where the voxels are not the same.
+    """
+    matrix = np.linalg.inv(own.affine) @ target.affine
+    turn = np.rint(matrix[:3, :3])
+    if not np.array_equal(np.abs(turn).sum(axis=0), np.ones(3)) or own.shape != tuple(
+        int(n) for n in np.abs(turn) @ np.array(target.shape)
+    ):
+        return values, own
+    index = np.indices(target.shape).reshape(3, -1).T.astype(np.float64)
+    exact = own.to_index(target.to_lps(index))
+    nearest = np.rint(exact).astype(np.int64)
+    off_mm = float(np.max(np.abs(exact - nearest) * np.array(own.spacing_mm)))
+    outside = np.any(nearest < 0) or np.any(nearest >= np.array(own.shape))
+    same_frame = own.frame_of_reference_uid == target.frame_of_reference_uid
+    if outside or off_mm > _SAME_POSITION_MM or not same_frame:
+        return values, own
+    return values[tuple(nearest.T)].reshape(target.shape), target
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
     """Linear map from stored values: value = slope × stored + intercept.

@@ -15,9 +15,15 @@ from pydicom import Dataset
 from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.dicom.facts import facts_from_dataset
-from cestle.dicom.fieldmaps import read_b0_ppm, read_relative_b1, read_vendor_map
+from cestle.dicom.fieldmaps import (
+    read_b0_ppm,
+    read_relative_b1,
+    read_vendor_map,
+    require_plausible_b0,
+    require_plausible_b1,
+)
 from cestle.dicom.files import StoredObject, read_objects
-from cestle.dicom.images import Slice, read_values, rescale, slices_of, stack
+from cestle.dicom.images import Slice, in_order_of, read_values, rescale, slices_of, stack
 from cestle.dicom.label_map_reader import is_label_map
 from cestle.dicom.regions import REGION_CLASSES, read_regions
 from cestle.dicom.saturation import SaturationReading, read_saturation
@@ -312,15 +318,19 @@ def _read_fields(
 
     def read_b0() -> Real:
         chosen = _one_candidate(b0_slices, Role.B0_MAP, grid)
-        volume, values = read_b0_ppm(chosen, f0_mhz=saturation.f0_mhz, inside=inside)
-        require_same_grid(grid, volume.grid, name_a="the CEST series", name_b="the B0 map")
+        volume, values = read_b0_ppm(chosen, f0_mhz=saturation.f0_mhz)
+        values, own = in_order_of(values, volume.grid, grid)
+        require_same_grid(grid, own, name_a="the CEST series", name_b="the B0 map")
+        require_plausible_b0(values[inside], chosen)
         collect.used(Role.B0_MAP, volume.slices)
         return values
 
     def read_b1() -> Real:
         chosen = _one_candidate(b1_slices, Role.B1_MAP, grid)
-        volume, values = read_relative_b1(chosen, inside=inside)
-        require_same_grid(grid, volume.grid, name_a="the CEST series", name_b="the B1 map")
+        volume, values = read_relative_b1(chosen)
+        values, own = in_order_of(values, volume.grid, grid)
+        require_same_grid(grid, own, name_a="the CEST series", name_b="the B1 map")
+        require_plausible_b1(values[inside], chosen)
         collect.used(Role.B1_MAP, volume.slices)
         return values
 
