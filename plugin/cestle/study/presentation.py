@@ -1,5 +1,6 @@
 """What the pictures show, from the analysis and the texts of one language. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,6 +61,11 @@ TEXT_KEYS: Final = frozenset(
         *("methods_title", "method_source_raw", "method_source_vendor_map", "method_fields"),
         *("method_regions", "method_error", "method_cutoff", "mrs_not_assessed", "footer"),
         *("more_lines", "map_title", "b0_title", "b1_title"),
+        *("name_dai_glu_h_epi", "name_dai_glu_a_epi", "name_dai_glu_h", "name_dai_glu_a"),
+        *("name_dai_vol_h_epi", "name_dai_vol_h", "name_dai_glu_ha", "name_glucest_map"),
+        *("name_cest_source", "name_cest_map_vendor", "name_b0_map", "name_b1_map"),
+        *("name_t1_3d", "name_roi", "name_hippocampus_left", "name_hippocampus_right"),
+        *("name_amygdala_left", "name_amygdala_right"),
     }
 )
 """Keys that every file in ``i18n/`` has, no more and no fewer."""
@@ -74,6 +80,33 @@ _HEAD_SHARE: Final = 0.1
 """Share of the bright signal above which a voxel counts as inside the head in field pictures."""
 
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
+
+
+_NAME_PREFIX: Final = "name_"
+_MACHINE_NAME: Final = re.compile(
+    r"(?<![\w./-])("
+    + "|".join(
+        sorted(
+            (key.removeprefix(_NAME_PREFIX) for key in TEXT_KEYS if key.startswith(_NAME_PREFIX)),
+            key=len,
+            reverse=True,
+        )
+    )
+    + r")(?!\w|\.\w)"
+)
+
+
+def readable(sentence: str, text: Mapping[str, str]) -> str:
+    """A sentence with the names of ``results.json`` replaced by those that people read.
+
+    Parameters
+    ----------
+    sentence
+        Such as ``dai_glu_h_epi: no region was sent``.
+    text
+        Texts of one language.
+    """
+    return _MACHINE_NAME.sub(lambda found: text[_NAME_PREFIX + found[1]], sentence)
 
 
 class BannerPolicy(StrEnum):
@@ -312,7 +345,7 @@ def _no_map_lines(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[str
     reasons = analysis.results.glucest.reasons
     own = [reasons[key] for key in ("glucest_map", "rois", "source") if key in reasons]
     other = [f"{name}: {why}" for name, why in analysis.inputs.missing if why not in own]
-    return tuple(own + other) or (text["no_map_reason"],)
+    return tuple(readable(line, text) for line in own + other) or (text["no_map_reason"],)
 
 
 def _region_row(
@@ -323,7 +356,9 @@ def _region_row(
     result = glucest.rois.get(name)
     if result is None:
         why = glucest.reasons.get(name)
-        shown = text["not_available_because"].format(reason=why) if why else text["not_available"]
+        shown = text["not_available"]
+        if why:
+            shown = text["not_available_because"].format(reason=readable(why, text))
         cells: tuple[str, ...] = (shown,)
     else:
         cells = _region_cells(result)
@@ -391,7 +426,7 @@ def _index_row(
 def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
     call = analysis.results.lateralization
     side = {Call.LEFT: Side.LEFT, Call.RIGHT: Side.RIGHT}.get(call.call)
-    facts = [text["fact_rule"].format(rule=call.rule)]
+    facts = [text["fact_rule"].format(rule=readable(call.rule, text))]
     if call.score is None or call.margin is None:
         facts.append(text["fact_no_score"])
     else:
@@ -407,7 +442,7 @@ def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
         headline=text[f"call_{call.call}"],
         side=side,
         facts=tuple(facts),
-        reasons=(*call.reasons, text["not_a_diagnosis"]),
+        reasons=(*(readable(one, text) for one in call.reasons), text["not_a_diagnosis"]),
     )
 
 
@@ -421,7 +456,7 @@ def _probability(value: float | None) -> str:
 
 def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     results = analysis.results
-    lines = [f"• {reason}" for reason in results.reasons]
+    lines = [f"• {readable(reason, text)}" for reason in results.reasons]
     if "source" in results.glucest.reasons:
         lines.append(f"• {results.glucest.reasons['source']}")
     lines.append("• " + text["mrs_not_assessed"].format(reason=results.mrs_reason))

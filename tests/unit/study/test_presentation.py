@@ -1,5 +1,6 @@
 """What the colour page says."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from cestle.study.presentation import (
     banner_lines,
     build_page,
     field_contents,
+    readable,
     signed,
 )
 from phantoms import analysis_builder as build
@@ -55,7 +57,7 @@ def test_rule_score_and_margin_stand_on_the_page(presentation):
     call = build_page(analysis, presentation, PATIENT).call
     result = analysis.results.lateralization
     assert call.side is Side.LEFT
-    assert call.facts[0] == "rule: dai_glu_h_epi > 0.0026"
+    assert call.facts[0] == "rule: DAI(epi) hippocampus > 0.0026"
     assert signed(result.score, 4) in call.facts[1]
     assert signed(result.score - 0.0026, 4) in call.facts[1]
 
@@ -123,3 +125,33 @@ def test_field_pictures_follow_the_inputs(presentation):
     """There is a B0 and a B1 picture with field maps, and none without."""
     assert set(field_contents(build.analysis(), presentation)) == {"b0", "b1"}
     assert field_contents(build.analysis_without_map(), presentation) == {}
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        (),
+        ((Structure.HIPPOCAMPUS, Side.LEFT),),
+        ((Structure.AMYGDALA, Side.RIGHT), (Structure.HIPPOCAMPUS, Side.RIGHT)),
+    ],
+)
+def test_people_read_words_where_programs_read_names(presentation, absent):
+    """No sentence of the page holds a name of results.json such as dai_glu_h_epi."""
+    page = build_page(build.analysis(absent=absent), presentation, PATIENT)
+    sentences = [*page.call.facts, *page.call.reasons, *page.missing.lines]
+    sentences += [row.cells[0] for row in page.rows if len(row.cells) == 1]
+    assert not [one for one in sentences if re.search(r"\b[a-z0-9]+_[a-z0-9_]+\b", one)]
+    assert "DAI(epi) hippocampus > 0.0026" in page.call.facts[0]
+
+
+def test_a_study_without_map_explains_itself_in_words(presentation):
+    """The reasons in place of the picture name the B0 map, not b0_map."""
+    page = build_page(build.analysis_without_map(), presentation, PATIENT)
+    assert not [one for one in page.no_picture.lines if re.search(r"\b[a-z0-9]+_[a-z]", one)]
+
+
+def test_file_names_are_no_machine_names(presentation):
+    """Words inside a path or a rule's name stay as they are."""
+    sentence = "roi: name the file with --roi; see classify/b0_map.yaml, rule jupiter_b0_map."
+    wanted = "Regions: name the file with --roi; see classify/b0_map.yaml, rule jupiter_b0_map."
+    assert readable(sentence, presentation.texts) == wanted
