@@ -28,7 +28,7 @@ from cestle.config.templates import shipped_templates_dir
 from cestle.phantom.calibration import b1_curves
 
 SEEDS = range(1, 11)
-DRAWS = 2
+DRAWS = 4
 NOMINAL = (1.0, 1.0)
 SPREAD = (0.7, 1.2)
 SHIPPED = shipped_templates_dir() / "calibration" / "jupiter_5t_glucest_model.yaml"

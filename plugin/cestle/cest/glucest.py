@@ -47,7 +47,7 @@ class GluCestSettings:
         Whether the B0 map is smoothed lightly before use, edges kept.
     """
 
-    b0_method: B0Method = B0Method.QUADRATIC
+    b0_method: B0Method = B0Method.POOLED
     b1_method: B1Method = B1Method.NONE
     b1_calibration: B1Calibration | None = None
     protocol: CestProtocol = field(default=JUPITER_5T_GLUCEST)
