@@ -46,6 +46,9 @@ _RIGHT_WIDTH: Final = SIZE - _RIGHT - _LEFT
 _TOP: Final = 104
 _ZOOM: Final = (230, 198)
 _LINE: Final = 18
+_TITLE_GAP: Final = 24
+_BANNER_SIZES: Final = (15, 13, 11, 9, 7)
+_BANNER_HEIGHT: Final = 42
 _COLUMN_EDGES: Final = (276, 332, 388, 456, 508)
 
 
@@ -104,9 +107,24 @@ def _header(draw: ImageDraw.ImageDraw, content: PageContent, typeface: Typeface)
     _text(draw, (_LEFT, 38), content.title, typeface, 24, bold=True)
     caption = _clipped(content.map_caption, typeface, 14, _MAP)
     _text(draw, (_LEFT, 78), caption, typeface, 14, FAINT)
-    for line, text in enumerate(content.patient_lines[:2]):
-        color = TEXT if line == 0 else FAINT
-        _text(draw, (SIZE - _LEFT, 36 + 20 * line), text, typeface, 15, color, anchor="ra")
+    room = SIZE - 2 * _LEFT - _TITLE_GAP - typeface.width(content.title, 24, bold=True)
+    _patient(draw, content.patient_lines[:2], typeface, max(room, _ZOOM[0]))
+
+
+def _patient(
+    draw: ImageDraw.ImageDraw, lines: Sequence[str], typeface: Typeface, room: float
+) -> None:
+    """Patient and study beside the title, smaller and broken where long, never cut off."""
+    for size in _BANNER_SIZES:
+        broken = [typeface.wrap(line, size, room) for line in lines]
+        step = size + 5
+        if sum(map(len, broken)) * step <= _BANNER_HEIGHT:
+            break
+    y = 36
+    for color, parts in zip((TEXT, FAINT), broken, strict=False):
+        for part in parts:
+            _text(draw, (SIZE - _LEFT, y), part, typeface, size, color, anchor="ra")
+            y += step
 
 
 def _no_picture(draw: ImageDraw.ImageDraw, block: TextBlock, typeface: Typeface) -> None:
@@ -208,9 +226,16 @@ def _call(
     _text(draw, (_LEFT + 22, top + 8), call.headline, typeface, size, color, bold=True)
     for line, text in enumerate(call.facts[:2]):
         _text(draw, (_LEFT + 22, top + 42 + 18 * line), text, typeface, 14)
-    lines = _limited(call.reasons, typeface, 14, _RIGHT_WIDTH - 16, 4, more_text)
-    for line, text in enumerate(lines):
-        _text(draw, (_RIGHT, top + 6 + _LINE * line), text, typeface, 14, FAINT)
+    size, most, step = 14, 4, _LINE
+    if len(_wrapped(call.reasons, typeface, size, _RIGHT_WIDTH - 16)) > most:
+        size, most, step = 12, 5, 14
+    # The last reason is what the call is not; it stays when others have to be left to the report.
+    last = _wrapped(call.reasons[-1:], typeface, size, _RIGHT_WIDTH - 16)
+    first = _limited(
+        call.reasons[:-1], typeface, size, _RIGHT_WIDTH - 16, max(most - len(last), 1), more_text
+    )
+    for line, text in enumerate([*first, *last]):
+        _text(draw, (_RIGHT, top + 6 + step * line), text, typeface, size, FAINT)
 
 
 def _blocks(draw: ImageDraw.ImageDraw, content: PageContent, typeface: Typeface, top: int) -> None:

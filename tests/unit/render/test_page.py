@@ -1,5 +1,7 @@
 """The pixels of the colour page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ from cestle.render.orientation import orientation_of
 from cestle.render.outline import outlines
 from cestle.render.page import render_page
 from cestle.render.panels import main_slice, map_panel, shown_plane, side_frames, slices_to_show
-from cestle.study.presentation import PatientBanner, build_page
+from cestle.study.presentation import BannerPolicy, PatientBanner, build_page
 from phantoms import analysis_builder as build
 
 SCALE = ColorScale(color_map=ColorMap.VIRIDIS, low=5.0, high=12.0, ticks=(5.0, 8.0, 12.0), unit="%")
@@ -213,3 +215,24 @@ def test_the_index_axis_grows_for_large_values(presentation):
     axis = _Axis(content, 0.0, 100.0)
     assert axis.half_width == pytest.approx(0.4)
     assert axis.x(content.rows[0].value) < 100.0
+
+
+@pytest.mark.parametrize("policy", [BannerPolicy.ID_ONLY, BannerPolicy.FULL])
+def test_a_long_patient_never_runs_into_the_title(presentation, policy):
+    """The longest name and ID that DICOM allows leave the gap beside the title empty."""
+    patient = replace(PATIENT, name="W" * 64, patient_id="W" * 64)
+    page = build_page(build.analysis(), replace(presentation, banner_policy=policy), patient)
+    picture = render_page(page, TYPEFACE)
+    end = 16 + int(TYPEFACE.width(page.title, 24, bold=True))
+    gap = picture[30:76, end + 4 : end + 20]
+    assert (gap == gap[0, 0]).all()
+
+
+def test_what_a_call_is_not_is_always_said(presentation):
+    """However many reasons there are, the last one, that this is no diagnosis, is drawn."""
+    page = build_page(build.analysis(), presentation, PATIENT)
+    reasons = ("an uncommonly long reason " * 20, page.call.reasons[-1])
+    with_it = render_page(replace(page, call=replace(page.call, reasons=reasons)), TYPEFACE)
+    other = (reasons[0], reasons[1].replace("diagnosis", "treatment"))
+    without = render_page(replace(page, call=replace(page.call, reasons=other)), TYPEFACE)
+    assert (with_it != without).any()
