@@ -48,7 +48,8 @@ _ZOOM: Final = (230, 198)
 _LINE: Final = 18
 _TITLE_GAP: Final = 24
 _BANNER_SIZES: Final = (15, 13, 11, 9, 7)
-_BANNER_HEIGHT: Final = 42
+_BANNER_ROOM: Final = 42
+_BANNER_LEADING: Final = 5
 _COLUMN_EDGES: Final = (276, 332, 388, 456, 508)
 
 
@@ -115,16 +116,23 @@ def _patient(
     draw: ImageDraw.ImageDraw, lines: Sequence[str], typeface: Typeface, room: float
 ) -> None:
     """Patient and study beside the title, smaller and broken where long, never cut off."""
-    for size in _BANNER_SIZES:
-        broken = [typeface.wrap(line, size, room) for line in lines]
-        step = size + 5
-        if sum(map(len, broken)) * step <= _BANNER_HEIGHT:
-            break
+    size = next(
+        (
+            one
+            for one in _BANNER_SIZES
+            if _banner_height(lines, typeface, one, room) <= _BANNER_ROOM
+        ),
+        _BANNER_SIZES[-1],
+    )
     y = 36
-    for color, parts in zip((TEXT, FAINT), broken, strict=False):
-        for part in parts:
+    for color, line in zip((TEXT, FAINT), lines, strict=False):
+        for part in typeface.wrap(line, size, room):
             _text(draw, (SIZE - _LEFT, y), part, typeface, size, color, anchor="ra")
-            y += step
+            y += size + _BANNER_LEADING
+
+
+def _banner_height(lines: Sequence[str], typeface: Typeface, size: int, room: float) -> int:
+    return len(_wrapped(lines, typeface, size, room)) * (size + _BANNER_LEADING)
 
 
 def _no_picture(draw: ImageDraw.ImageDraw, block: TextBlock, typeface: Typeface) -> None:
