@@ -339,3 +339,50 @@ def test_both_regions_called_left_are_a_question(folder):
     edited(objects(folder, "seg_t1")[0], both_left)
     with pytest.raises(InputError, match="two regions for hippocampus_left"):
         read(folder)
+
+
+# --- what differs inside a set ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("element", "value"), [("RepetitionTime", 5000), ("EchoTime", 60), ("FlipAngle", 60)]
+)
+def test_images_of_another_protocol_are_never_mixed_in(folder, element, value):
+    """One image with another TR, TE or flip angle has another contrast at the same offset."""
+    edited(objects(folder, "cest")[1], setting(**{element: value}))
+    assert f"differ in {element}" in why_missing(read(folder), "cest_source")
+
+
+def test_a_ninth_image_is_a_question_of_the_protocol(folder):
+    """A third image at −3 ppm fits no acquisition: nothing is averaged."""
+    first = objects(folder, "cest")[0]
+    ninth = first.with_name("0009.dcm")
+    ninth.write_bytes(first.read_bytes())
+    edited(ninth, setting(SOPInstanceUID="2.25.9009", InstanceNumber=9))
+    assert "was expected" in why_missing(read(folder), "cest_source")
+
+
+def test_a_picture_with_the_name_of_a_map_is_no_map(folder):
+    """A Secondary Capture called B0Map is a picture and changes nothing."""
+    path = objects(folder, "b0")[0].with_name("picture.dcm")
+    path.write_bytes(objects(folder, "b0")[0].read_bytes())
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    edited(path, setting(SOPClassUID=capture, SOPInstanceUID="2.25.9010"))
+    study = read(folder)
+    assert study.inputs.fields is not None
+    roles = {one.facts.sop_instance_uid: one.role for one in study.classified}
+    assert roles["2.25.9010"] == "vendor_picture"
+
+
+def test_private_elements_in_another_block_are_found_by_their_creator(folder):
+    """Labels at (0065,112D) under a creator at (0065,0011) are the same labels (PS3.5 7.8.1)."""
+
+    def moved(dataset: Dataset) -> None:
+        for element in list(dataset.group_dataset(0x0065)):
+            number = 0x11 if element.tag.element == 0x10 else 0x1100 | element.tag.element & 0xFF
+            del dataset[element.tag]
+            dataset.add_new((0x0065, number), element.VR, element.value)
+
+    for path in objects(folder, "cest"):
+        edited(path, moved)
+    assert read(folder).inputs.saturation is not None

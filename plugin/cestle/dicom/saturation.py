@@ -35,6 +35,7 @@ SAME_FREQUENCY_PPM: Final = 0.05
 """Largest difference of transmitter frequencies that stand for one adjustment, 10 Hz at 5T."""
 
 _RISE_TOLERANCE: Final = 0.01
+_SAME_TIMING: Final = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +96,7 @@ def read_saturation(slices: Sequence[Slice]) -> SaturationReading:
     _require_declared_counts(chosen)
     labelled = _label(chosen, rule, f0_mhz)
     _require_frequency(f0_mhz, labelled.acquisition)
+    _require_one_protocol(chosen)
     _require_one_scale(chosen)
     require_lossless(chosen, name="the CEST series")
     volumes = _volumes(chosen, labelled.offsets)
@@ -376,6 +378,21 @@ def _numbered(slices: Sequence[Slice], acquisition: AcquisitionRule) -> _Labelle
         + ", ".join(sorted(keys)),
         from_order=True,
     )
+
+
+def _require_one_protocol(slices: Sequence[Slice]) -> None:
+    """Refuse a set in which more than the offset differs."""
+    for element in ("RepetitionTime", "EchoTime", "FlipAngle"):
+        found = {one.facts.number(element) for one in slices}
+        numbers = {number for number in found if number is not None}
+        same = len(numbers) <= 1 or max(numbers) - min(numbers) <= _SAME_TIMING * max(numbers)
+        if not same or (numbers and None in found):
+            raise ProtocolError(
+                f"the CEST images differ in {element} "
+                f"({', '.join('none' if x is None else f'{x:g}' for x in sorted(found, key=str))});"
+                " images that differ only in the saturation offset were expected. Send one "
+                "acquisition."
+            )
 
 
 def _require_one_scale(slices: Sequence[Slice]) -> None:
