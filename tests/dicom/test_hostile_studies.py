@@ -386,3 +386,40 @@ def test_private_elements_in_another_block_are_found_by_their_creator(folder):
     for path in objects(folder, "cest"):
         edited(path, moved)
     assert read(folder).inputs.saturation is not None
+
+
+# --- the patient -----------------------------------------------------------------------------
+
+
+def test_padding_of_the_patient_id_is_no_other_patient(folder):
+    """Trailing spaces of a patient ID mean nothing (PS3.5 6.2, LO)."""
+    for path in objects(folder, "b0"):
+        edited(path, lambda d: setattr(d, "PatientID", f"{d.PatientID}  "))
+    assert read(folder).inputs.fields is not None
+
+
+def test_equal_ids_of_two_issuers_are_two_patients(folder):
+    """The same number from two hospitals stops the reading."""
+    for series, issuer in (("cest", "HOSPITAL A"), ("b0", "HOSPITAL B")):
+        for path in objects(folder, series):
+            edited(path, setting(IssuerOfPatientID=issuer))
+    with pytest.raises(InputError, match="2 issuers"):
+        read(folder)
+
+
+def test_a_segmentation_without_issuer_is_this_patients(folder):
+    """A workstation that drops the issuer has not changed the patient."""
+    for series in ("t1", "cest", "b0", "b1"):
+        for path in objects(folder, series):
+            edited(path, setting(IssuerOfPatientID="HOSPITAL A"))
+    assert len(read(folder).inputs.regions) == 4
+
+
+def test_patients_without_an_id_are_told_apart_by_name(folder):
+    """Without any ID another name is another patient, and the message names neither."""
+    for path in (folder).rglob("*.dcm"):
+        edited(path, setting(PatientID="", PatientName="Planted^One"))
+    edited(objects(folder, "b1")[0], setting(PatientName="Planted^Two"))
+    with pytest.raises(InputError, match="2 patients") as fault:
+        read(folder)
+    assert "Planted" not in str(fault.value)

@@ -269,12 +269,16 @@ def _is_personal(element: DataElement) -> bool:
 
 
 def _patient_key(dataset: Dataset, key: bytes) -> str:
-    identity = "\0".join(
-        plain_text(dataset, keyword) for keyword in ("PatientID", "IssuerOfPatientID")
-    )
-    if not identity.strip("\0"):
-        identity = plain_text(dataset, "PatientName") + "\0"
-        identity += plain_text(dataset, "PatientBirthDate")
+    """Hash of the patient's ID; of name and birth date where there is none.
+
+    The issuer plays no part: workstations leave it out of the segmentations they make. Two
+    different issuers in one study are refused by the reader of the study.
+    """
+    identity = plain_text(dataset, "PatientID")
+    if not identity:
+        identity = "\0".join(
+            ("", plain_text(dataset, "PatientName"), plain_text(dataset, "PatientBirthDate"))
+        )
     return hmac.new(key, identity.encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:32]
 
 

@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
-from cestle.dicom.facts import facts_from_dataset
+from cestle.dicom.facts import facts_from_dataset, plain_text
 from cestle.dicom.fieldmaps import (
     read_b0_ppm,
     read_relative_b1,
@@ -153,6 +153,7 @@ def read_study(
     study_uid, patient_key = _one_study(sorted_study.classified)
     rois = _chosen_rois(sorted_study, roi_objects, label_maps)
     _require_owner(rois, patient_key=patient_key, study_uid=study_uid)
+    _require_one_issuer([*content.objects, *rois])
     collect = _Collector()
     if content.not_dicom:
         collect.notes.append(f"{content.not_dicom} file(s) are no DICOM objects and were not used")
@@ -252,6 +253,17 @@ def _chosen_rois(
                 "map was expected."
             )
     return content.objects
+
+
+def _require_one_issuer(objects: Sequence[StoredObject]) -> None:
+    """Refuse equal IDs of two hospitals; an object without an issuer contradicts none."""
+    issuers = {plain_text(stored.header, "IssuerOfPatientID") for stored in objects} - {""}
+    if len(issuers) > 1:
+        raise InputError(
+            f"the patient ID has {len(issuers)} issuers among the files, which may be "
+            f"{len(issuers)} patients; one was expected. Correct the study in the archive and "
+            "send it again."
+        )
 
 
 def _require_owner(rois: Sequence[StoredObject], *, patient_key: str, study_uid: str) -> None:
