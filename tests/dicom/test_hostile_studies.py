@@ -253,6 +253,12 @@ def test_without_a_frame_of_reference_no_region_is_laid_over_the_map(phantom, tm
     assert study.inputs.regions == ()
 
 
+def test_regions_of_another_frame_of_reference_say_so(folder):
+    """A segmentation of another examination is named as such, not as one that was never sent."""
+    edited(objects(folder, "seg_t1")[0], setting(FrameOfReferenceUID="1.2.826.0.1.3680043.8.498.3"))
+    assert "1.2.826.0.1.3680043.8.498.3" in why_missing(read(folder), "roi")
+
+
 def without_frame_of_reference(dataset: Dataset) -> None:
     """Remove the Frame of Reference wherever it stands."""
     dataset.pop("FrameOfReferenceUID", None)

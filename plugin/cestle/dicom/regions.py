@@ -96,7 +96,7 @@ def read_regions(
             read_label_map(path, schemes=schemes, scheme_name=label_scheme, reference=reference)
         )
     require_distinct(found)
-    _require_place(found)
+    _require_place(found, cest)
     verify_sides(found, midline_x_mm=midline_x_mm)
     _require_plausible(found)
     separate, claimed = without_overlap(found)
@@ -127,10 +127,17 @@ def require_distinct(regions: Sequence[Region]) -> None:
         seen[region.name] = region.source.identifier
 
 
-def _require_place(regions: Sequence[Region]) -> None:
-    """Refuse regions that do not say in whose coordinates they stand."""
+def _require_place(regions: Sequence[Region], cest: Grid | None) -> None:
+    """Refuse regions that do not stand in the coordinates of the CEST series."""
     for region in regions:
-        if not region.grid.frame_of_reference_uid:
+        own = region.grid.frame_of_reference_uid
+        if own and cest is not None and own != cest.frame_of_reference_uid:
+            raise GeometryError(
+                f"{region.name} stands in the Frame of Reference {own}, the CEST series in "
+                f"{cest.frame_of_reference_uid or 'none'}; one examination without repositioning "
+                "was expected. Draw the region on images of this examination."
+            )
+        if not own:
             raise GeometryError(
                 f"{region.name} states no Frame of Reference, so nothing says where in this "
                 "patient it lies; a FrameOfReferenceUID was expected. Export region and images "
