@@ -30,7 +30,7 @@ def lines():
     yield f"{'interval from':<26}{'noise':>12}{'all terms':>12}{'noise':>12}{'all terms':>12}"
     for snr in (60.0, 30.0):
         rows = np.array([row for seed in SEEDS for row in _rows(seed, snr, null=False)])
-        held = 100.0 * np.mean(np.abs(rows[..., 0, None]) < HALF * rows[..., 1:], axis=0)
+        held = 100.0 * np.mean(np.abs(rows[..., 0, None]) < HALF * rows[..., 1:3], axis=0)
         yield f"SNR {snr:<22g}" + "".join(f"{value:>10.1f} %" for value in held.ravel())
     rows = np.array([row for seed in SEEDS for row in _rows(seed, 60.0, null=True)])
     # the score itself: error plus the true index of the slice

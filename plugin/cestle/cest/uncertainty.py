@@ -148,7 +148,7 @@ def error_budget(
     images, fields
         What the map is made from, after registration.
     evaluate
-        Makes the map; called about 30 times with the slices that the regions meet.
+        Makes the map; called about 25 times with the slices that the regions meet.
     regions
         Share of each voxel that lies in each region, shape (slices, rows, columns).
     indices
@@ -333,8 +333,12 @@ def _motion_effects(work: _Work, settings: UncertaintySettings) -> list[Real]:
     _, rows, columns = work.images.grid.shape
     y = (np.arange(rows) - 0.5 * (rows - 1))[None, :, None] * row_mm
     x = (np.arange(columns) - 0.5 * (columns - 1))[None, None, :] * column_mm
+    later = {j for _, j in repeated_pairs(work.images)}
     effects = []
-    for number, image in enumerate(work.images.signal):
+    for number in sorted(set(range(len(work.images.signal))) - later):
+        image = work.images.signal[number]
+        # repeats weigh alike in the map, so one stands for all of its offset
+        alike = np.sqrt(1.0 + sum(i == number for i, _ in repeated_pairs(work.images)))
         along_rows = np.gradient(image, row_mm, axis=1)
         along_columns = np.gradient(image, column_mm, axis=2)
         turn = along_columns * y - along_rows * x
@@ -346,7 +350,7 @@ def _motion_effects(work: _Work, settings: UncertaintySettings) -> list[Real]:
             signal = work.images.signal.copy()
             signal[number] = np.maximum(image + size * slope, 0.0)
             displaced = dataclasses.replace(work.images, signal=signal)
-            effects.append(work.mean_change(displaced, work.fields))
+            effects.append(alike * work.mean_change(displaced, work.fields))
     return effects
 
 
