@@ -13,7 +13,7 @@ from cestle.cest.uncertainty import UncertaintySettings, error_budget
 from cestle.phantom.study import SimulationSettings, simulate
 
 SEEDS = range(1, 9)
-DRAWS = 12
+DRAWS = 25
 REGIONS = ("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right")
 INDICES = {
     "dai_glu_h_epi": ("hippocampus_left", "hippocampus_right"),
