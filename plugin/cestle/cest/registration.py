@@ -6,8 +6,8 @@ with the brightness of the voxel (tissues saturate differently). Gain and motion
 together by weighted least squares, over and over, until nothing moves any more.
 
 Only fine detail is compared: what the gain misses is smooth, since it comes from the fields, and
-would look like motion. On the phantom this halves the error of the shifts against the plain
-images.
+would look like motion. In a trial on eight phantoms this lowered the error of the shifts from
+0.024 to 0.018 mm along rows and from 0.017 to 0.007 mm along columns.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from cestle.physics import Bool, Real
 FINAL_ORDER: Final = 3
 """Spline that makes the registered images from the acquired ones, in one step.
 
-On the phantom order 5 gives the same DAI within 0.0003 and takes twice as long.
+On the phantom order 5 lowers the mean DAI error by no more than 0.0004 and takes longer.
 """
 
 ESTIMATION_ORDER: Final = 3
