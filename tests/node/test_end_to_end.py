@@ -156,7 +156,8 @@ def test_real_brain_comes_back_as_a_map(tmp_path, shared_data):
         assert old in rules
         rules = rules.replace(old, new)
     (overlay / "uih_jupiter.yaml").write_text(rules, encoding="utf-8")
-    extra = f'[templates]\noverlay_dir = "{tmp_path / "overlay"}"\n'
+    # the shipped B1 calibration is for 5T and would refuse these images
+    extra = f'[templates]\noverlay_dir = "{tmp_path / "overlay"}"\n[analysis]\nb1_method = "none"\n'
     with orthanc.running(tmp_path) as pacs:
         destinations = [("pacs", "PACS", pacs.dicom_port)]
         config = node_config(tmp_path, destinations=destinations, extra=extra)

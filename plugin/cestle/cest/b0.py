@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from cestle.cest.curvature import pooled_curvature
+from cestle.cest.curvature import LARGEST_DISTANCE_PPM, pooled_curvature
 from cestle.cest.tissue import BACKGROUND, Classes
 from cestle.cest.zspectrum import ZSpectrumSide
 from cestle.errors import ProtocolError
@@ -65,6 +65,7 @@ def correct_side(
     method: B0Method,
     *,
     classes: Classes | None = None,
+    noise: float | None = None,
 ) -> CorrectedSide:
     """Interpolate one side at a distance from water that varies over the voxels.
 
@@ -79,6 +80,9 @@ def correct_side(
     classes
         Voxels of one number share a curvature where the method pools it, those with −1 get the
         parabola; shape of `distance_ppm`. All voxels share one when None.
+    noise
+        Standard deviation of one image [a.u.]. With it `B0Method.POOLED` trusts the voxel's own
+        curvature as far as the noise allows; without it the class alone.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def correct_side(
         if classes is None:
             classes = np.zeros(distance_ppm.shape, dtype=np.int8)
         pooled, far = _POOLING[method]
-        near = pooled(side, distance_ppm, classes)
+        near = pooled(side, distance_ppm, classes, noise)
         return _beyond(near, far(side, distance_ppm), side, distance_ppm, classes)
     return _INTERPOLATIONS[method](side, distance_ppm)
 
@@ -142,20 +146,72 @@ def _pchip(side: ZSpectrumSide, distance_ppm: Real) -> CorrectedSide:
     return CorrectedSide(signal=signal, variance_factor=factor)
 
 
-def _pooled(side: ZSpectrumSide, distance_ppm: Real, classes: Classes) -> CorrectedSide:
-    """Least squares of S = a (1 + k u²) + b u in each voxel, k shared.
+def _pooled(
+    side: ZSpectrumSide, distance_ppm: Real, classes: Classes, noise: float | None
+) -> CorrectedSide:
+    """Least squares of S = a (1 + k u²) + b u in each voxel, k shared as far as noise demands.
 
-    The weights of the images follow from k and the offsets, so the estimate is linear in S.
+    With the voxel's own k the fit is the parabola. The posterior mean of k lies between its own
+    and that of its class, the nearer to the class the larger its noise is against the spread of k
+    within the class; the value at the target follows it to first order.
     """
     u = _from_middle(side)
     at = distance_ppm - side.distance_ppm[1]
     curvature, parabola = _relative_curvature(side.signal, u)
-    k = pooled_curvature(curvature / parabola, at, classes, depends_on_distance=True)
-    return _weighted(side, _line_weights(side, u, at, k))
+    own = curvature / parabola
+    k = pooled_curvature(own, at, classes, depends_on_distance=True)
+    weights = _line_weights(side, u, at, k)
+    if noise is not None:
+        trust = _trust(own - k, noise * _curvature_noise(side, u) / parabola, at, classes)
+        weights = weights + trust * (_lagrange_weights(side, distance_ppm) - weights)
+    return _weighted(side, weights)
 
 
-def _ln_pooled(side: ZSpectrumSide, distance_ppm: Real, classes: Classes) -> CorrectedSide:
-    """Least squares of ln S = a + b u + k u² in each voxel, k shared."""
+def _trust(deviation: Real, error: Real, at: Real, classes: Classes) -> Real:
+    """Weight 0…1 of a voxel's own curvature, shape of `deviation`.
+
+    Parameters
+    ----------
+    deviation
+        Own curvature minus that of the class [1/ppm²].
+    error
+        Standard deviation of the own curvature from noise, same shape [1/ppm²].
+    at
+        Where each voxel is read, relative to the middle offset [ppm].
+    classes
+        Class of each voxel, −1 for none.
+    """
+    with np.errstate(invalid="ignore"):
+        known = (
+            (classes != BACKGROUND)
+            & np.isfinite(deviation)
+            & np.isfinite(error)
+            & (np.abs(at) <= LARGEST_DISTANCE_PPM)
+        )
+    trust = np.zeros(deviation.shape)
+    if not known.any():
+        return trust
+    seen = _MAD_TO_SD * float(np.median(np.abs(deviation[known])))
+    spread = max(seen**2 - float(np.median(error[known] ** 2)), 0.0)
+    total = spread + error[known] ** 2
+    trust[known] = np.divide(spread, total, out=np.zeros_like(total), where=total > 0.0)
+    return trust
+
+
+def _curvature_noise(side: ZSpectrumSide, u: Real) -> float:
+    """Standard deviation of half the second derivative for images of unit noise [1/ppm²]."""
+    a, b, c = u
+    weights = np.array(
+        [1.0 / ((a - b) * (a - c)), 1.0 / ((b - a) * (b - c)), 1.0 / ((c - a) * (c - b))]
+    )
+    return float(np.sqrt(np.sum(weights**2 / side.repeats)))
+
+
+def _ln_pooled(
+    side: ZSpectrumSide, distance_ppm: Real, classes: Classes, noise: float | None
+) -> CorrectedSide:
+    """Least squares of ln S = a + b u + k u² in each voxel, k that of the class."""
+    del noise  # offered for comparison with the design's form, which does not use it
     u = _from_middle(side)
     at = distance_ppm - side.distance_ppm[1]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -184,6 +240,8 @@ def _beyond(
         variance_factor=np.where(chosen, near.variance_factor, far.variance_factor),
     )
 
+
+_MAD_TO_SD: Final = 1.482602218505602
 
 _POOLING: Final = {
     B0Method.POOLED: (_pooled, _quadratic),

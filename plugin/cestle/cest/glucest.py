@@ -115,13 +115,13 @@ def compute_glucest(
     _require_target(negative, target, sign=-1)
     _require_target(positive, target, sign=1)
     classes = _classes(negative, positive, tissue_fractions)
+    noise = noise_from_repeats(images, _foreground(negative))
     corrected_negative = correct_side(
-        negative, target - b0_shift_ppm, settings.b0_method, classes=classes
+        negative, target - b0_shift_ppm, settings.b0_method, classes=classes, noise=noise
     )
     corrected_positive = correct_side(
-        positive, target + b0_shift_ppm, settings.b0_method, classes=classes
+        positive, target + b0_shift_ppm, settings.b0_method, classes=classes, noise=noise
     )
-    noise = noise_from_repeats(images, _foreground(negative))
     valid = _valid(corrected_negative, b0_shift_ppm, relative_b1, noise, settings)
     percent, scale = _contrast(
         corrected_negative.signal,

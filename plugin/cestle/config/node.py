@@ -170,8 +170,11 @@ class EngineSection(_Section):
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
-    b0_method: Literal["none", "linear", "pchip", "quadratic", "ln_quadratic"] = "quadratic"
-    b1_method: Literal["none", "divide", "calibration"] = "none"
+    b0_method: Literal[
+        "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
+    ] = "pooled"
+    smooth_b0: bool = False
+    b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
     b1_calibration_file: OptionalPath = None
     max_b0_shift_ppm: Annotated[float, Field(gt=0)] = 0.4
     min_relative_b1: Annotated[float, Field(gt=0)] = 0.6
@@ -204,8 +207,6 @@ class AnalysisSection(_Section):
                 "combined_score_coefficients without combined_score_source; expected whose fit it "
                 "is: cohort, size, date"
             )
-        if self.b1_method == "calibration" and self.b1_calibration_file is None:
-            raise ValueError("b1_method is calibration, expected a b1_calibration_file")
         return self
 
 

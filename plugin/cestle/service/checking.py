@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cestle.config.classification import load_rules
-from cestle.config.node import NodeConfig, load_node_config
+from cestle.config.node import AnalysisSection, NodeConfig, load_node_config
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
@@ -25,9 +25,8 @@ def check_all(config_file: Path | None) -> tuple[str, ...]:
         lambda: load_rules(folder),
         lambda: load_template_set(folder),
     ]
-    if config is not None:
-        section = config.analysis
-        checks.append(lambda: analysis_settings(section))
+    section = AnalysisSection() if config is None else config.analysis
+    checks.append(lambda: analysis_settings(section, folder))
     for check in checks:
         try:
             check()

@@ -31,6 +31,9 @@ from cestle.study.roles import Role
 Progress = Callable[[str], None]
 """Called with a few words at the start of each step."""
 
+SHIPPED_CALIBRATION: Final = "calibration/jupiter_5t_glucest_model.yaml"
+"""Template that holds the shipped B1 calibration, computed from a model."""
+
 _GLUCEST_ROLES: Final = (Role.CEST_SOURCE, Role.CEST_MAP_VENDOR, Role.B0_MAP, Role.B1_MAP)
 
 EXIT_CODES: Final = {Status.COMPLETE: 0, Status.PARTIAL: 3, Status.FAILED: 3}
@@ -77,20 +80,29 @@ class ProcessRequest:
     predecessor: Path | None = None
 
 
-def analysis_settings(section: AnalysisSection) -> AnalysisSettings:
+def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> AnalysisSettings:
     """The analysis that a configuration asks for.
+
+    Parameters
+    ----------
+    section
+        The configuration.
+    folder
+        Holds the B1 calibration that is used when the configuration names none.
 
     Raises
     ------
     ConfigError
         When the calibration file cannot be used.
     """
-    calibration_file = section.b1_calibration_file
     return AnalysisSettings(
         glucest=GluCestSettings(
             b0_method=B0Method(section.b0_method),
             b1_method=B1Method(section.b1_method),
-            b1_calibration=None if calibration_file is None else load_calibration(calibration_file),
+            b1_calibration=load_calibration(
+                section.b1_calibration_file or folder.path(SHIPPED_CALIBRATION)
+            ),
+            smooth_b0=section.smooth_b0,
             max_b0_shift_ppm=section.max_b0_shift_ppm,
             relative_b1_range=(section.min_relative_b1, section.max_relative_b1),
             min_signal_snr=section.min_signal_snr,
@@ -144,7 +156,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         patient_banner=request.analysis.patient_banner,
     )
     rules = load_rules(folder)
-    settings = analysis_settings(request.analysis)
+    settings = analysis_settings(request.analysis, folder)
     progress("reading and recognising the images")
     study = read_study(
         request.files,

@@ -148,7 +148,7 @@ def analyse_study(
     regions, region_reasons = _regions(inputs, None if glucest is None else glucest.grid)
     fields = inputs.fields if source == RAW_SOURCE else None
     statistics, rois, statistic_reasons = _region_results(glucest, fields, regions)
-    reasons |= region_reasons | statistic_reasons
+    reasons |= statistic_reasons | region_reasons
     gates = _gates(inputs, glucest, regions, settings, self_test) if source == RAW_SOURCE else ()
     if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
         # the indices are free of scale, every other number would look like percent
@@ -450,7 +450,7 @@ def _b1_name(settings: AnalysisSettings, source: str) -> str:
         return "vendor"
     method = settings.glucest.b1_method
     calibration = settings.glucest.b1_calibration
-    if method is B1Method.CALIBRATION and calibration is not None:
+    if method in (B1Method.CALIBRATION, B1Method.ADDITIVE) and calibration is not None:
         return f"{method}: {calibration.name} ({calibration.provenance})"
     return str(method)
 

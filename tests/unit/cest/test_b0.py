@@ -206,3 +206,24 @@ def test_smoothing_the_b0_map_lowers_its_noise():
     """Noise of 3 Hz is lowered to less than half."""
     noise = np.random.default_rng(3).normal(0.0, 3.0 / 210.8, (1, 60, 60))
     assert np.std(smooth_b0(noise)) < 0.5 * np.std(noise)
+
+
+def spread_of(method, noise, told):
+    """Scatter of one side over many equal voxels, and its error without noise."""
+    grid = axial_grid(shape=(1, 60, 60))
+
+    def spectrum(offset):
+        return -1.2 + 0.3 * (np.abs(offset) - 3.0) - 0.4 * (np.abs(offset) - 3.0) ** 2
+
+    images = images_from(spectrum, grid, b0_shift_ppm=0.2, noise=noise, seed=9)
+    _, positive = split_sides(images)
+    distance = np.full(grid.shape, 3.2)
+    return correct_side(positive, distance, method, noise=told).signal
+
+
+def test_noise_decides_how_far_a_voxel_is_trusted():
+    """Told of no noise, pooling returns the parabola; told of much, it scatters less than that."""
+    parabola = spread_of(B0Method.QUADRATIC, 0.0, None)
+    np.testing.assert_allclose(spread_of(B0Method.POOLED, 0.0, 0.0), parabola, rtol=1e-9)
+    noisy = spread_of(B0Method.QUADRATIC, 5.0, None)
+    assert np.std(spread_of(B0Method.POOLED, 5.0, 5.0)) < 0.95 * np.std(noisy)

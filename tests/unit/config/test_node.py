@@ -105,7 +105,7 @@ def test_all_faults_are_listed_at_once(tmp_path):
         ('[node]\nredo_ae_title = "CESTLE"\n', "reprocessed"),
         ("[study]\nquiet_seconds = 30.0\npartial_quiet_seconds = 20.0\n", "partial_quiet_seconds"),
         ("[analysis]\nmin_relative_b1 = 2.0\n", "max_relative_b1"),
-        ('[analysis]\nb1_method = "calibration"\n', "b1_calibration_file"),
+        ('[analysis]\nb1_method = "guess"\n', "b1_method"),
         ("[tls]\nenabled = true\n", "certificate_file"),
         ('[engine]\ndatabase_url = "postgresql://x"\n', "leave it empty"),
         ("[study]\nmax_wait_minutes = inf\n", "max_wait_minutes"),

@@ -146,6 +146,14 @@ def test_missing_amygdalae_leave_the_hippocampal_call():
     assert results.lateralization.call is Call.LEFT
 
 
+def test_region_in_another_frame_of_reference_says_so():
+    """Regions in another frame of reference give no mean, and the reason is the frame."""
+    elsewhere = four_regions(axial_grid(frame="1.2.9"))
+    results = analyse(study_inputs(images(), fields(GRID), elsewhere)).results
+    assert results.glucest.rois["hippocampus_left"] is None
+    assert "Frame of Reference" in results.glucest.reasons["hippocampus_left"]
+
+
 def test_negative_mean_is_indeterminate():
     """A regional mean that is not positive gives no index and no call."""
     results = analyse(study_inputs(images(left=-0.02), fields(GRID), REGIONS)).results
