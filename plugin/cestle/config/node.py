@@ -170,6 +170,7 @@ class EngineSection(_Section):
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
+    registration: bool = True
     b0_method: Literal[
         "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
     ] = "pooled"

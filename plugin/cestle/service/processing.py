@@ -107,6 +107,7 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
             relative_b1_range=(section.min_relative_b1, section.max_relative_b1),
             min_signal_snr=section.min_signal_snr,
         ),
+        registered=section.registration,
         min_effective_voxels={
             Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,

@@ -1,7 +1,7 @@
 """From `StudyInputs` to `StudyAnalysis`: the one place that knows the order of the steps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -18,25 +18,27 @@ from cestle.biomarkers.lateralization import (
     lateralize,
     withhold,
 )
-from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
-from cestle.cest.glucest import GluCestSettings, compute_glucest
-from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
-from cestle.cest.selftest import Fit, SelfTest, check_b0_map
-from cestle.errors import GeometryError, InputError, NumericalError, ProtocolError
+from cestle.cest.glucest import GluCestSettings
+from cestle.cest.images import FieldMaps, GluCestMap
+from cestle.cest.uncertainty import UncertaintySettings
+from cestle.errors import GeometryError, InputError, NumericalError
 from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
+from cestle.study.confidence import Confidence, assess_confidence
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.quality import STUDY, Gate, Verdict, assess_quality
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,
+    MotionResult,
     RegionResult,
     Spread,
     Status,
     StudyResults,
 )
+from cestle.study.scan import GluCestScan, measure_scan
 
 REGION_NAMES: Final = tuple(f"{structure}_{side}" for structure in Structure for side in Side)
 
@@ -64,6 +66,10 @@ class AnalysisSettings:
     ----------
     glucest
         How the map is made.
+    registered
+        Whether the saturation images are registered to each other first.
+    uncertainty
+        Sizes of the errors that the images do not tell.
     min_effective_voxels
         Regions with fewer give no index.
     min_largest_fraction
@@ -77,6 +83,8 @@ class AnalysisSettings:
     """
 
     glucest: GluCestSettings = field(default_factory=GluCestSettings)
+    registered: bool = True
+    uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     min_effective_voxels: Mapping[Structure, float] = field(
         default_factory=lambda: {Structure.HIPPOCAMPUS: 10.0, Structure.AMYGDALA: 10.0}
     )
@@ -144,17 +152,24 @@ def analyse_study(
         The analysis. What could not be computed is None with a reason in the results; a poor
         measurement never raises.
     """
-    glucest, self_test, source, reasons = _map(inputs, settings)
+    scan, reasons = _scan(inputs, settings)
+    glucest, source = _map(inputs, scan, reasons)
     regions, region_reasons = _regions(inputs, None if glucest is None else glucest.grid)
-    fields = inputs.fields if source == RAW_SOURCE else None
+    fields = None if scan is None else scan.fields
     statistics, rois, statistic_reasons = _region_results(glucest, fields, regions)
     reasons |= statistic_reasons | region_reasons
-    gates = _gates(inputs, glucest, regions, settings, self_test) if source == RAW_SOURCE else ()
+    confidence = Confidence()
+    gates: tuple[Gate, ...] = ()
+    if scan is not None:
+        measured = tuple(region for region in regions if region.name in statistics)
+        confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
+        gates = assess_quality(scan, regions, settings.glucest)
+        rois = _with_errors(rois, confidence)
     if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
         # the indices are free of scale, every other number would look like percent
         glucest, regions, rois = None, (), dict.fromkeys(REGION_NAMES)
         reasons["rois"] = UNIT_REASON
-    asymmetry = _asymmetry(statistics, inputs.onset_side, settings, reasons)
+    asymmetry = _asymmetry(statistics, confidence, inputs.onset_side, settings, reasons)
     rule = settings.rule
     call = lateralize(
         asymmetry.indices[rule.index],
@@ -184,6 +199,8 @@ def analyse_study(
         mrs_reason=MRS_REASON,
         lateralization=call,
         quality=gates,
+        confidence=confidence,
+        motion=_motion(scan),
         onset_side=inputs.onset_side,
     )
     return StudyAnalysis(
@@ -196,66 +213,58 @@ def analyse_study(
     )
 
 
-def _map(
+def _scan(
     inputs: StudyInputs, settings: AnalysisSettings
-) -> tuple[GluCestMap | None, SelfTest | None, str, dict[str, str]]:
-    """The map, its self-test, where it came from, and why not; ours before the vendor's."""
-    reasons: dict[str, str] = {}
-    if inputs.saturation is not None:
-        try:
-            own, self_test = _own_map(inputs.saturation, inputs.fields, settings.glucest)
-        except InputError as fault:
-            reasons["glucest_map"] = str(fault)
-        else:
-            return own, self_test, RAW_SOURCE, reasons
-    else:
-        reasons["glucest_map"] = dict(inputs.missing).get(
+) -> tuple[GluCestScan | None, dict[str, str]]:
+    """Our own map with all that belongs to it, or why there is none."""
+    if inputs.saturation is None:
+        why = dict(inputs.missing).get(
             "cest_source", "no CEST source images were found; send the CEST series"
         )
+        return None, {"glucest_map": why}
+    try:
+        return measure_scan(
+            inputs.saturation, inputs.fields, settings.glucest, registered=settings.registered
+        ), {}
+    except InputError as fault:
+        return None, {"glucest_map": str(fault)}
+
+
+def _map(
+    inputs: StudyInputs, scan: GluCestScan | None, reasons: dict[str, str]
+) -> tuple[GluCestMap | None, str]:
+    """The map and where it came from; our own map is preferred to the vendor's."""
+    if scan is not None:
+        return scan.glucest, RAW_SOURCE
     if inputs.vendor_map is None:
-        return None, None, RAW_SOURCE, reasons
+        return None, RAW_SOURCE
     reasons["source"] = (
         "the scanner's own GluCEST map was used, its algorithm is not known and its noise "
         f"cannot be estimated; no own map because {reasons.pop('glucest_map')}"
     )
-    return _vendor(inputs.vendor_map), None, VENDOR_SOURCE, reasons
+    return _vendor(inputs.vendor_map), VENDOR_SOURCE
 
 
-def _own_map(
-    images: SaturationImages, fields: FieldMaps | None, settings: GluCestSettings
-) -> tuple[GluCestMap, SelfTest | None]:
-    """Our map, unless the B0 map contradicts the images.
-
-    Raises
-    ------
-    InputError
-        When an input is missing, or sign, unit or scale of the B0 map are wrong.
-    """
-    glucest = compute_glucest(images, fields, settings)
-    if fields is None or settings.b0_method is B0Method.NONE:
-        return glucest, None
-    self_test = check_b0_map(images, fields, settings)
-    if self_test.fit is Fit.WRONG:
-        raise ProtocolError(
-            f"the B0 map does not fit the CEST images: it would have to be multiplied by "
-            f"{self_test.factor:.2f}, 1 was expected; check its unit and sign in the "
-            "classification rules, and the sign of the offsets."
-        )
-    return glucest, self_test
-
-
-def _gates(
-    inputs: StudyInputs,
-    glucest: GluCestMap | None,
-    regions: tuple[Region, ...],
-    settings: AnalysisSettings,
-    self_test: SelfTest | None,
-) -> tuple[Gate, ...]:
-    if glucest is None or inputs.saturation is None:
-        return ()
-    return assess_quality(
-        inputs.saturation, inputs.fields, glucest, regions, settings.glucest, self_test
+def _motion(scan: GluCestScan | None) -> MotionResult | None:
+    if scan is None or scan.registration is None:
+        return None
+    registration = scan.registration
+    return MotionResult(
+        verdict=str(registration.verdict),
+        reason=registration.reason,
+        displacement_mm=tuple(float(x) for x in registration.displacement.foreground_mm),
+        moved=tuple(bool(x) for x in registration.moved),
     )
+
+
+def _with_errors(
+    rois: Mapping[str, RegionResult | None], confidence: Confidence
+) -> dict[str, RegionResult | None]:
+    """The regional results with the standard error of the whole measurement."""
+    return {
+        name: None if roi is None else replace(roi, standard_error=confidence.standard_error(name))
+        for name, roi in rois.items()
+    }
 
 
 def _deciding(gates: tuple[Gate, ...]) -> tuple[str, ...]:
@@ -352,6 +361,7 @@ def _spread(values: Real, region: Region) -> Spread | None:
 
 def _asymmetry(
     statistics: Mapping[str, RegionStatistic],
+    confidence: Confidence,
     onset: Side | None,
     settings: AnalysisSettings,
     region_reasons: Mapping[str, str],
@@ -365,9 +375,11 @@ def _asymmetry(
             left, right = (
                 _usable(statistics, structure, side, settings, region_reasons) for side in Side
             )
-            indices[epi] = directional_asymmetry_epi(left, right)
+            error = confidence.standard_error(epi)
+            indices[epi] = replace(directional_asymmetry_epi(left, right), standard_error=error)
             if onset is not None:
-                indices[plain] = directional_asymmetry(left, right, onset=onset)
+                plain_index = directional_asymmetry(left, right, onset=onset)
+                indices[plain] = replace(plain_index, standard_error=error)
         except NumericalError as fault:
             reasons[epi] = f"{structure}: {fault}"
         if indices[plain] is None:

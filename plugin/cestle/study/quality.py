@@ -4,7 +4,7 @@ The limits were proposed from a model of the 5T protocol; none has been confirme
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -14,10 +14,12 @@ from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import weighted_quantile
 from cestle.cest.glucest import GluCestSettings
 from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
-from cestle.cest.selftest import DOUBTFUL_DEVIATION, WRONG_DEVIATION, Fit, SelfTest
+from cestle.cest.registration import Verdict as RegistrationVerdict
+from cestle.cest.selftest import DOUBTFUL_DEVIATION, WRONG_DEVIATION, Fit
 from cestle.cest.zspectrum import OFFSET_TOLERANCE_PPM, noise_from_repeats, split_sides
 from cestle.measurement import Side, Structure
 from cestle.physics import Bool, Real
+from cestle.study.scan import GluCestScan
 
 STUDY: Final = "study"
 
@@ -120,6 +122,14 @@ LIMITS: Final[Mapping[str, Limits]] = {
         higher_is_better=False,
         action="look for motion or drift, repeat the CEST series",
     ),
+    "motion": Limits(
+        quantity="largest displacement of an image within its plane",
+        unit="mm",
+        warn=0.3,
+        fail=1.0,
+        higher_is_better=False,
+        action="fix the head and repeat the CEST series",
+    ),
     "b0_self_test": Limits(
         quantity="deviation from 1 of the factor that would make the B0 map fit the images",
         unit="1",
@@ -196,32 +206,26 @@ class Gate:
 
 
 def assess_quality(
-    images: SaturationImages,
-    fields: FieldMaps | None,
-    glucest: GluCestMap,
-    regions: Iterable[Region],
-    settings: GluCestSettings,
-    self_test: SelfTest | None,
+    scan: GluCestScan, regions: Iterable[Region], settings: GluCestSettings
 ) -> tuple[Gate, ...]:
     """Hold a measurement against all gates that its inputs allow.
 
     Parameters
     ----------
-    images, fields, glucest
+    scan
         The measurement.
     regions
         Regions on the grid of the map.
     settings
         Ranges of B0 and B1.
-    self_test
-        Outcome of the B0 self-test; None without a B0 map.
 
     Returns
     -------
         The gates: those of the study first, then those of regions and structures.
     """
+    images, fields, glucest = scan.images, scan.fields, scan.glucest
     present = {region.name: region for region in regions if region.fraction.any()}
-    found = [*_study_gates(images, glucest, self_test)]
+    found = [*_study_gates(scan)]
     noise = noise_from_repeats(images, glucest.valid)
     negative, _ = split_sides(images)
     node = int(np.argmin(np.abs(negative.distance_ppm - settings.protocol.target_offset_ppm)))
@@ -252,10 +256,16 @@ def _gate(name: str, scope: str, value: float) -> Gate:
     return Gate(name=name, scope=scope, value=value, verdict=LIMITS[name].verdict(value))
 
 
-def _study_gates(
-    images: SaturationImages, glucest: GluCestMap, self_test: SelfTest | None
-) -> Iterator[Gate]:
+def _study_gates(scan: GluCestScan) -> Iterator[Gate]:
+    images, glucest, self_test = scan.images, scan.glucest, scan.self_test
     valid = glucest.valid
+    if scan.registration is not None:
+        gate = _gate("motion", STUDY, float(scan.registration.displacement.foreground_mm.max()))
+        failed = scan.registration.verdict is RegistrationVerdict.FAILED
+        # where no displacement could be found, a small number is no comfort
+        yield (
+            replace(gate, verdict=Verdict.WARN) if failed and gate.verdict is Verdict.PASS else gate
+        )
     if self_test is not None and self_test.factor is not None:
         deviation = abs(self_test.factor - 1.0)
         verdict = _FIT_VERDICTS[self_test.fit]
@@ -333,7 +343,7 @@ def _structure_gates(
 
 
 def _share(inside: Bool, weight: Real) -> float:
-    return float(100.0 * weight[inside].sum() / weight.sum())
+    return min(100.0, float(100.0 * weight[inside].sum() / weight.sum()))
 
 
 def _median(values: Real, weight: Real) -> float | None:

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from cestle.biomarkers.lateralization import Call as Call
 from cestle.biomarkers.lateralization import LateralizationResult as LateralizationResult
+from cestle.cest.uncertainty import ErrorBudget
 from cestle.measurement import Estimate, Side
+from cestle.study.confidence import Confidence
 from cestle.study.quality import Gate, worst
 
 SCHEMA: Final = "cestle-results/1"
@@ -97,6 +99,26 @@ class OutputRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MotionResult:
+    """Motion between the saturation images, in the order of their acquisition.
+
+    Parameters
+    ----------
+    verdict, reason
+        What became of the registration, and why where it failed.
+    displacement_mm
+        In-plane displacement of each image, root mean square over the head [mm].
+    moved
+        Images that were interpolated back into place.
+    """
+
+    verdict: str
+    reason: str
+    displacement_mm: tuple[float, ...]
+    moved: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResults:
     """All numbers of one revision of one study.
 
@@ -112,6 +134,10 @@ class StudyResults:
         Why there is no spectroscopy.
     quality
         The quality gates; none for the vendor's map.
+    confidence
+        Error budgets and repeatability; empty for the vendor's map.
+    motion
+        Motion between the saturation images; None when they were not registered.
     onset_side
         As stated by an order or a person; None when nobody did.
     notes
@@ -132,6 +158,8 @@ class StudyResults:
     lateralization: LateralizationResult
     onset_side: Side | None
     quality: tuple[Gate, ...] = ()
+    confidence: Confidence = field(default_factory=Confidence)
+    motion: MotionResult | None = None
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -191,8 +219,34 @@ class StudyResults:
                 "verdict": worst(self.quality).value if self.quality else None,
                 "gates": [_gate(gate) for gate in self.quality],
             },
+            "error_budget": {
+                name: _budget(budget) for name, budget in self.confidence.budgets.items()
+            },
+            "repeatability": {
+                name: {"first": one.first, "second": one.second}
+                for name, one in self.confidence.repeatability.items()
+            },
+            "motion": None
+            if self.motion is None
+            else {
+                "verdict": self.motion.verdict,
+                "reason": self.motion.reason,
+                "displacement_mm": list(self.motion.displacement_mm),
+                "moved": list(self.motion.moved),
+            },
             "outputs": [_output(record) for record in self.outputs],
         }
+
+
+def _budget(budget: ErrorBudget) -> dict[str, float | None]:
+    return {
+        "noise": budget.noise,
+        "b0_map": budget.b0_map,
+        "b1": budget.b1,
+        "motion": budget.motion,
+        "partial_volume": budget.partial_volume,
+        "total": budget.total,
+    }
 
 
 def _gate(gate: Gate) -> dict[str, Any]:
