@@ -82,7 +82,7 @@ class LateralizationResult:
     margin
         Score minus cut-off; None as above.
     probability_left
-        Probability that the true score lies above the cut-off, from image noise alone; None
+        Probability that the true score lies above the cut-off, errors normal; None
         when the standard error is unknown.
     reasons
         Why the call is what it is, in words.

@@ -16,9 +16,15 @@ from cestle.dicom.segmentation import blank_patient, segment_label, tracking_uid
 from cestle.errors import HeaderError
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.quality import Gate, Verdict, worst
 
 PRODUCT: Final = "report"
 NOT_COMPUTED: Final = "not_computed"
+QUALITY: Final = {
+    Verdict.PASS: "quality_pass",
+    Verdict.WARN: "quality_warn",
+    Verdict.FAIL: "quality_poor",
+}
 
 _LIBRARY_KEYWORDS: Final = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
@@ -189,6 +195,7 @@ class _Builder:
             ("dai_standard_error", block["standard_error"]),
             ("dai_ci_low", low),
             ("dai_ci_high", high),
+            *self._budget(group.index),
         )
         return [
             sr.Measurement(
@@ -202,18 +209,43 @@ class _Builder:
             if value is not None
         ]
 
+    def _budget(self, index: str) -> list[tuple[str, float | None]]:
+        """Where the error of an index comes from; a term that cannot be known is None."""
+        budget = self._analysis.results.confidence.budgets.get(index)
+        if budget is None:
+            return []
+        return [
+            ("error_noise", budget.noise),
+            ("error_b0_map", budget.b0_map),
+            ("error_b1", budget.b1),
+            ("error_motion", budget.motion),
+            ("error_place", budget.partial_volume),
+        ]
+
+    def _quality(self) -> list[sr.QualitativeEvaluation]:
+        gates = self._analysis.results.quality
+        if not gates:
+            return []
+        name = self._code("quality_assessment")
+        return [sr.QualitativeEvaluation(name=name, value=self._code(QUALITY[worst(gates)]))]
+
     def _call(self) -> sr.MeasurementsAndQualitativeEvaluations:
         group = self._report.call_group
         call = self._analysis.results.lateralization
         values = {str(name): value for name, value in group.values.items()}
-        evaluation = sr.QualitativeEvaluation(
-            name=self._code("lateralization_call"), value=self._code(values[call.call])
-        )
+        evaluations = [
+            sr.QualitativeEvaluation(name=self._code(name), value=self._code(values[said]))
+            for name, said in (
+                ("lateralization_call", call.call),
+                ("lateralization_bare_call", call.bare_call),
+            )
+        ]
         comments = (
             self._templates.series.research_comment,
             "An observation on GluCEST, no diagnosis.",
-            f"rule: {call.rule}",
+            f"rule: {call.rule}; policy: {call.policy}",
             *call.reasons,
+            *(f"quality {gate.verdict}: {gate.sentence}" for gate in self._poor_gates()),
             *self._analysis.results.reasons,
             *self._analysis.results.glucest.reasons.values(),
         )
@@ -222,9 +254,12 @@ class _Builder:
             finding=group.finding,
             site=sr.FindingSite(anatomic_location=self._code("brain")),
             measurements=self._numbers(group.rows, None),
-            evaluations=[evaluation],
+            evaluations=[*evaluations, *self._quality()],
             comments=tuple(dict.fromkeys(comments)),
         )
+
+    def _poor_gates(self) -> list[Gate]:
+        return [one for one in self._analysis.results.quality if one.verdict is not Verdict.PASS]
 
     def _mrs(self) -> sr.MeasurementsAndQualitativeEvaluations:
         group = self._report.mrs_group

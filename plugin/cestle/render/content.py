@@ -1,6 +1,7 @@
 """What the colour page shows, ready for drawing: arrays, numbers and texts."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
@@ -159,6 +160,25 @@ class TextBlock:
     lines: tuple[str, ...]
 
 
+class Light(StrEnum):
+    """State of the quality light; its word stands beside it, so that colour is not needed."""
+
+    PASS = "pass"  # noqa: S105 the word of the state
+    WARN = "warn"
+    FAIL = "fail"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityBlock:
+    """The quality light, its word, and what is not in order."""
+
+    title: str
+    light: Light
+    word: str
+    lines: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PageContent:
     """The colour page.
@@ -187,6 +207,8 @@ class PageContent:
         The asymmetry indices.
     call
         The call.
+    quality
+        The quality light and what is not in order.
     missing
         What is not available and why.
     methods
@@ -210,6 +232,7 @@ class PageContent:
     rows: tuple[RegionRow, ...]
     indices: IndexContent
     call: CallContent
+    quality: QualityBlock
     missing: TextBlock
     methods: TextBlock
     footer: str

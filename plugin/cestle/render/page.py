@@ -21,8 +21,10 @@ from cestle.render.colors import (
 )
 from cestle.render.content import (
     CallContent,
+    Light,
     MapContent,
     PageContent,
+    QualityBlock,
     RegionRow,
     TextBlock,
 )
@@ -50,6 +52,14 @@ _TITLE_GAP: Final = 24
 _BANNER_SIZES: Final = (15, 13, 11, 9, 7)
 _BANNER_ROOM: Final = 42
 _BANNER_LEADING: Final = 5
+_BLOCKS_END: Final = 994
+# Distinct in hue and in lightness, also for readers who do not tell red from green.
+_LIGHT_COLORS: Final[dict[Light, Rgb]] = {
+    Light.PASS: (86, 180, 233),
+    Light.WARN: (240, 228, 66),
+    Light.FAIL: (213, 94, 0),
+    Light.NONE: (110, 116, 130),
+}
 _COLUMN_EDGES: Final = (276, 332, 388, 456, 508)
 
 
@@ -247,14 +257,31 @@ def _call(
 
 
 def _blocks(draw: ImageDraw.ImageDraw, content: PageContent, typeface: Typeface, top: int) -> None:
-    for block, x, width in (
-        (content.missing, _LEFT, _MAP),
-        (content.methods, _RIGHT, _RIGHT_WIDTH),
+    used = _quality(draw, content.quality, content.more_text, typeface, top)
+    for block, x, width, y in (
+        (content.missing, _LEFT, _MAP, top + used),
+        (content.methods, _RIGHT, _RIGHT_WIDTH, top),
     ):
-        _text(draw, (x, top), block.title, typeface, 14, bold=True)
-        lines = _limited(block.lines, typeface, 12, width, 6, content.more_text)
+        _text(draw, (x, y), block.title, typeface, 14, bold=True)
+        room = (_BLOCKS_END - y - 19) // 14
+        lines = _limited(block.lines, typeface, 12, width, room, content.more_text)
         for line, text in enumerate(lines):
-            _text(draw, (x, top + 19 + 14 * line), text, typeface, 12, FAINT)
+            _text(draw, (x, y + 19 + 14 * line), text, typeface, 12, FAINT)
+
+
+def _quality(
+    draw: ImageDraw.ImageDraw, block: QualityBlock, more_text: str, typeface: Typeface, top: int
+) -> int:
+    """Draw the light and its lines; the height used."""
+    color = _LIGHT_COLORS[block.light]
+    draw.ellipse([_LEFT, top + 2, _LEFT + 13, top + 15], fill=color, outline=TEXT)
+    _text(draw, (_LEFT + 21, top), block.title, typeface, 14, bold=True)
+    edge = _LEFT + 29 + typeface.width(block.title, 14, bold=True)
+    _text(draw, (edge, top), block.word, typeface, 14, color, bold=True)
+    lines = _limited(block.lines, typeface, 12, _MAP, 3, more_text)
+    for line, text in enumerate(lines):
+        _text(draw, (_LEFT, top + 19 + 14 * line), text, typeface, 12, FAINT)
+    return 22 + 14 * len(lines)
 
 
 def _footer(draw: ImageDraw.ImageDraw, content: PageContent, typeface: Typeface) -> None:

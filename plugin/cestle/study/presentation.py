@@ -15,8 +15,10 @@ from cestle.render.content import (
     CallContent,
     IndexContent,
     IndexRow,
+    Light,
     MapContent,
     PageContent,
+    QualityBlock,
     Reference,
     RegionRow,
     ShownRegion,
@@ -24,6 +26,7 @@ from cestle.render.content import (
 )
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.quality import Verdict, worst
 from cestle.study.results import Call, RegionResult
 
 TEXT_KEYS: Final = frozenset(
@@ -61,6 +64,9 @@ TEXT_KEYS: Final = frozenset(
         *("methods_title", "method_source_raw", "method_source_vendor_map", "method_fields"),
         *("method_regions", "method_error", "method_cutoff", "mrs_not_assessed", "footer"),
         *("more_lines", "map_title", "b0_title", "b1_title"),
+        *("bare_left", "bare_right", "bare_indeterminate", "quality_title", "gate_line"),
+        *("gates_passed", "budget_line"),
+        *("verdict_pass", "verdict_warn", "verdict_fail", "verdict_none"),
         *("name_dai_glu_h_epi", "name_dai_glu_a_epi", "name_dai_glu_h", "name_dai_glu_a"),
         *("name_dai_vol_h_epi", "name_dai_vol_h", "name_dai_glu_ha", "name_glucest_map"),
         *("name_cest_source", "name_cest_map_vendor", "name_b0_map", "name_b1_map"),
@@ -213,6 +219,7 @@ def build_page(
         rows=tuple(_region_row(analysis, *pair, text) for pair in _REGION_ORDER),
         indices=_indices(analysis, presentation),
         call=_call(analysis, text),
+        quality=_quality(analysis, text),
         missing=_missing(analysis, text),
         methods=_methods(analysis, text),
         footer=text["footer"].format(
@@ -426,7 +433,8 @@ def _index_row(
 def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
     call = analysis.results.lateralization
     side = {Call.LEFT: Side.LEFT, Call.RIGHT: Side.RIGHT}.get(call.call)
-    facts = [text["fact_rule"].format(rule=readable(call.rule, text))]
+    bare = text[f"bare_{call.bare_call}"]
+    facts = [text["fact_rule"].format(rule=readable(call.rule, text), bare=bare)]
     if call.score is None or call.margin is None:
         facts.append(text["fact_no_score"])
     else:
@@ -452,6 +460,36 @@ def _probability(value: float | None) -> str:
     if 0.01 <= value <= 0.99:
         return f"= {value:.2f}"
     return "> 0.99" if value > 0.5 else "< 0.01"
+
+
+def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
+    """The worst gates first, then where the uncertainty of the deciding index comes from."""
+    gates = analysis.results.quality
+    poor = [gate for gate in gates if gate.verdict is not Verdict.PASS]
+    poor.sort(key=lambda gate: gate.verdict is not Verdict.FAIL)
+    lines = [
+        text["gate_line"].format(
+            verdict=text[f"verdict_{gate.verdict}"], sentence=readable(gate.sentence, text)
+        )
+        for gate in poor
+    ]
+    if gates and not poor:
+        lines.append(text["gates_passed"].format(count=len(gates)))
+    index = analysis.results.lateralization.rule.split()[0]
+    budget = analysis.results.confidence.budgets.get(index)
+    if budget is not None:
+        terms = (budget.noise, budget.b0_map, budget.b1, budget.motion, budget.partial_volume)
+        shown = ["–" if term is None else f"{term:.3f}" for term in terms]
+        names = ("noise", "b0_map", "b1", "motion", "place")
+        values = dict(zip(names, shown, strict=True))
+        lines.insert(0, text["budget_line"].format(index=readable(index, text), **values))
+    light = Light(worst(gates).value) if gates else Light.NONE
+    return QualityBlock(
+        title=text["quality_title"],
+        light=light,
+        word=text[f"verdict_{light}"],
+        lines=tuple(lines),
+    )
 
 
 def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:

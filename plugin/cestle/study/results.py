@@ -43,7 +43,7 @@ class RegionResult:
     mean, median, sd
         Weighted by each voxel's share of the region, over valid voxels [%].
     standard_error
-        Of the mean, from image noise [percentage points]; None where it cannot be known.
+        Of the mean, from the measurement [percentage points]; None where it cannot be known.
     voxels
         Effective number of voxels, (Σw)² / Σw².
     valid_fraction

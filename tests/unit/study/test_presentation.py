@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from cestle.cest.uncertainty import ErrorBudget
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.measurement import Side, Structure
+from cestle.render.content import Light
+from cestle.study.confidence import Confidence
 from cestle.study.presentation import (
     BannerPolicy,
     PatientBanner,
@@ -17,6 +20,7 @@ from cestle.study.presentation import (
     readable,
     signed,
 )
+from cestle.study.quality import Gate, Verdict
 from phantoms import analysis_builder as build
 
 PATIENT = PatientBanner(
@@ -57,7 +61,8 @@ def test_rule_score_and_margin_stand_on_the_page(presentation):
     call = build_page(analysis, presentation, PATIENT).call
     result = analysis.results.lateralization
     assert call.side is Side.LEFT
-    assert call.facts[0] == "rule: DAI(epi) hippocampus > 0.0026"
+    assert call.facts[0].startswith("rule: DAI(epi) hippocampus > 0.0026")
+    assert call.facts[0].endswith("as published: left")
     assert signed(result.score, 4) in call.facts[1]
     assert signed(result.score - 0.0026, 4) in call.facts[1]
 
@@ -155,3 +160,30 @@ def test_file_names_are_no_machine_names(presentation):
     sentence = "roi: name the file with --roi; see classify/b0_map.yaml, rule jupiter_b0_map."
     wanted = "Regions: name the file with --roi; see classify/b0_map.yaml, rule jupiter_b0_map."
     assert readable(sentence, presentation.texts) == wanted
+
+
+def test_poor_gates_come_first_and_name_value_limit_and_action(presentation):
+    """A study with a failed gate shows the word fail and the gate's own sentence."""
+    analysis = build.analysis()
+    poor = Gate(name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL)
+    fair = Gate(name="voxels", scope="amygdala_left", value=20.0, verdict=Verdict.WARN)
+    results = replace(analysis.results, quality=(fair, poor))
+    block = build_page(replace(analysis, results=results), presentation, PATIENT).quality
+    assert block.light is Light.FAIL
+    gates = [line for line in block.lines if line.startswith("•")]
+    assert "left hippocampus" in gates[0]
+    assert "at least 20 was expected" in gates[0]
+    assert "left amygdala" in gates[1]
+
+
+def test_the_error_of_the_index_is_split_by_cause(presentation):
+    """The page gives the five terms of the deciding index with three decimals."""
+    analysis = build.analysis()
+    budget = ErrorBudget(noise=0.005, b0_map=0.001, b1=None, motion=0.002, partial_volume=0.014)
+    confidence = Confidence(budgets={"dai_glu_h_epi": budget})
+    results = replace(analysis.results, confidence=confidence)
+    block = build_page(replace(analysis, results=results), presentation, PATIENT).quality
+    assert (
+        "noise 0.005, B0 map 0.001, B1 –, motion 0.002; place of the region 0.014"
+        in (block.lines[0])
+    )
