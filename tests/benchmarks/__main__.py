@@ -5,7 +5,17 @@ import sys
 
 from benchmarks.machine import describe
 
-BENCHMARKS = ("map_speed", "start_up", "accuracy", "receiving", "loop")
+BENCHMARKS = (
+    "map_speed",
+    "analysis_speed",
+    "start_up",
+    "accuracy",
+    "motion",
+    "coverage",
+    "self_test",
+    "receiving",
+    "loop",
+)
 
 
 def main(names):

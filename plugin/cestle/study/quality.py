@@ -154,6 +154,14 @@ LIMITS: Final[Mapping[str, Limits]] = {
         higher_is_better=False,
         action="check offsets and saturation amplitude",
     ),
+    "repeats_agree": Limits(
+        quantity="difference between repeats over that to the nearest other image",
+        unit="1",
+        warn=1.0,
+        fail=None,
+        higher_is_better=False,
+        action="check the order of the offsets, look for motion",
+    ),
     "rises_with_offset": Limits(
         quantity="least rise of the signal from one offset to the next",
         unit="%",
@@ -275,6 +283,9 @@ def _study_gates(scan: GluCestScan) -> Iterator[Gate]:
         yield _gate("typical_contrast_low", STUDY, median)
         yield _gate("typical_contrast_high", STUDY, median)
         yield _gate("rises_with_offset", STUDY, _least_rise(images, valid))
+        agreement = _repeats_against_others(images, valid)
+        if agreement is not None:
+            yield _gate("repeats_agree", STUDY, agreement)
         change = _repeat_change(images, valid)
         if change is not None:
             yield _gate("repeat_change", STUDY, change)
@@ -287,6 +298,25 @@ def _least_rise(images: SaturationImages, valid: Bool) -> float:
         medians = np.array([np.median(signal[valid]) for signal in side.signal])
         rises.append(100.0 * np.min(np.diff(medians) / medians[:-1]))
     return float(min(rises))
+
+
+def _repeats_against_others(images: SaturationImages, valid: Bool) -> float | None:
+    """Largest ratio of the distance between repeats to that of the nearest other image.
+
+    Repeats are nearest to each other whatever the contrast, so a wrong order of the offsets
+    shows in the pixels alone; None without repeats.
+    """
+    offsets = images.offsets_ppm
+    pixels = images.signal[:, valid]
+    apart = np.abs(offsets[:, None] - offsets[None, :]) > OFFSET_TOLERANCE_PPM
+    distance = np.array([[np.sqrt(np.mean((a - b) ** 2)) for b in pixels] for a in pixels])
+    ratios = [
+        distance[i, j] / distance[i, apart[i]].min()
+        for i in range(len(offsets))
+        for j in range(len(offsets))
+        if i != j and not apart[i, j] and distance[i, apart[i]].min() > 0.0
+    ]
+    return max(ratios, default=None)
 
 
 def _repeat_change(images: SaturationImages, valid: Bool) -> float | None:

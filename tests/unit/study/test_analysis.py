@@ -116,6 +116,24 @@ def test_a_failed_gate_withholds_the_call():
     assert any("over the noise of one image" in line for line in results.lateralization.reasons)
 
 
+def test_exchanged_offsets_are_seen_in_the_pixels():
+    """With the labels of a repeat and another offset exchanged the repeats no longer agree."""
+    study = simulate(SimulationSettings(seed=2, snr=80.0, t1_mm=3.0))
+    maps = fields(study.cest_grid, study.b0_hz / study.settings.f0_mhz)
+    verdicts = []
+    for order in ([0, 1, 2, 3, 4, 5, 6, 7], [2, 1, 0, 3, 4, 5, 6, 7]):
+        scan = SaturationImages(
+            signal=study.signal,
+            offsets_ppm=study.offsets_ppm[order],
+            grid=study.cest_grid,
+            f0_mhz=study.settings.f0_mhz,
+        )
+        gates = analyse(study_inputs(scan, maps, ())).results.quality
+        verdicts.append({gate.name: gate.verdict.value for gate in gates}.get("repeats_agree"))
+    assert verdicts[0] == "pass"
+    assert verdicts[1] in ("warn", None)
+
+
 def test_gates_are_reported_with_limit_and_action():
     """Each gate of a study has value, limits, verdict and what to do."""
     content = analyse(study_inputs(images(noise=2.0), fields(GRID), REGIONS)).results.to_json()
