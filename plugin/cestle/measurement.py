@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MAD_TO_SD: Final = 1.482602218505602
+"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 class Side(StrEnum):

@@ -27,8 +27,3 @@ def hz_to_ppm(frequency_hz: Real, *, f0_mhz: float) -> Real:
         Shift of the same shape [ppm].
     """
     return frequency_hz / f0_mhz
-
-
-def ppm_to_hz(shift_ppm: float, *, f0_mhz: float) -> float:
-    """Convert a shift in ppm to Hz at transmitter frequency `f0_mhz` [MHz]."""
-    return shift_ppm * f0_mhz

@@ -17,6 +17,7 @@ from cestle.cest.curvature import LARGEST_DISTANCE_PPM, pooled_curvature
 from cestle.cest.tissue import BACKGROUND, Classes
 from cestle.cest.zspectrum import ZSpectrumSide
 from cestle.errors import ProtocolError
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Real
 
 POOLED_LIMIT_PPM: Final = 0.3
@@ -191,7 +192,7 @@ def _trust(deviation: Real, error: Real, at: Real, classes: Classes) -> Real:
     trust = np.zeros(deviation.shape)
     if not known.any():
         return trust
-    seen = _MAD_TO_SD * float(np.median(np.abs(deviation[known])))
+    seen = MAD_TO_SD * float(np.median(np.abs(deviation[known])))
     spread = max(seen**2 - float(np.median(error[known] ** 2)), 0.0)
     total = spread + error[known] ** 2
     trust[known] = np.divide(spread, total, out=np.zeros_like(total), where=total > 0.0)
@@ -240,8 +241,6 @@ def _beyond(
         variance_factor=np.where(chosen, near.variance_factor, far.variance_factor),
     )
 
-
-_MAD_TO_SD: Final = 1.482602218505602
 
 _POOLING: Final = {
     B0Method.POOLED: (_pooled, _quadratic),

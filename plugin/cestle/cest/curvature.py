@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from cestle.cest.tissue import BACKGROUND, Classes
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Real
 
 LEAST_VOXELS: Final = 30
@@ -18,7 +19,6 @@ LARGEST_SAMPLE: Final = 8000
 
 _HUBER: Final = 1.5
 _ROUNDS: Final = 20
-_MAD_TO_SD: Final = 1.482602218505602
 
 
 def pooled_curvature(
@@ -79,7 +79,7 @@ def _fit(values: Real, distance_ppm: Real, depends_on_distance: bool) -> tuple[f
     coefficients[0] = np.median(values)
     for _ in range(_ROUNDS):
         residual = np.abs(values - columns @ coefficients)
-        limit = _HUBER * _MAD_TO_SD * float(np.median(residual))
+        limit = _HUBER * MAD_TO_SD * float(np.median(residual))
         if limit <= 0.0:
             break
         root = np.sqrt(np.minimum(1.0, limit / np.maximum(residual, limit)))

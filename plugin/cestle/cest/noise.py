@@ -6,12 +6,12 @@ import numpy as np
 
 from cestle.cest.images import SaturationImages
 from cestle.cest.zspectrum import OFFSET_TOLERANCE_PPM
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Bool, Real
 
 CORRELATION_PIXELS: Final = 2
 """Largest distance along rows and columns at which noise is taken to be correlated."""
 
-_NORMAL: Final = 1.482602218505602
 _CLIP: Final = 3.0
 _FOURTH_DIFFERENCE: Final = (1.0, -4.0, 6.0, -4.0, 1.0)
 
@@ -69,7 +69,7 @@ def _difference(first: Real, second: Real, mask: Bool) -> Real:
     """Difference of two repeats without a common gain, outliers limited, 0 outside the mask."""
     gain = np.sum(first[mask] * second[mask]) / np.maximum(np.sum(first[mask] ** 2), 1e-300)
     difference = np.where(mask, second - gain * first, 0.0)
-    limit = _CLIP * _NORMAL * np.median(np.abs(difference[mask]))
+    limit = _CLIP * MAD_TO_SD * np.median(np.abs(difference[mask]))
     limited: Real = np.clip(difference, -limit, limit)
     return limited
 
@@ -152,4 +152,4 @@ def _fourth_difference_sd(known: Real, axis: int) -> float | None:
     if len(finite) == 0:
         return None
     gain = np.sqrt(np.sum(np.square(_FOURTH_DIFFERENCE)))
-    return float(_NORMAL * np.median(finite) / gain)
+    return float(MAD_TO_SD * np.median(finite) / gain)

@@ -25,6 +25,7 @@ from scipy.ndimage import (
 
 from cestle.cest.images import SaturationImages
 from cestle.errors import NumericalError
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Bool, Real
 
 FINAL_ORDER: Final = 3
@@ -450,14 +451,14 @@ def _weighted_fit(design: Real, wanted: Real, weight: Real) -> tuple[Real, Real]
 
 def _spread(rest: Real) -> float:
     """Standard deviation of normal deviations, from their median size."""
-    return float(1.482602218505602 * np.median(np.abs(rest)))
+    return float(MAD_TO_SD * np.median(np.abs(rest)))
 
 
 def _robust_mean(poses: Real) -> Real:
     """Mean pose without those far from the median, so that one jump does not move all others."""
     median = np.median(poses, axis=0)
     away = np.abs(poses - median)
-    near = away <= 3.0 * 1.482602218505602 * np.median(away, axis=0) + 1e-9
+    near = away <= 3.0 * MAD_TO_SD * np.median(away, axis=0) + 1e-9
     centre: Real = np.sum(poses * near, axis=0) / np.sum(near, axis=0)
     return centre
 

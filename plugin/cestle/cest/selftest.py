@@ -17,6 +17,7 @@ from scipy.ndimage import binary_erosion
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings, compute_glucest
 from cestle.cest.images import FieldMaps, SaturationImages
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Bool, Real
 
 DOUBTFUL_DEVIATION: Final = 0.2
@@ -140,7 +141,7 @@ def _slope(shift: Real, others: Real, percent: Real) -> float:
         solution = np.linalg.lstsq(design * root[:, None], percent * root, rcond=None)[0]
         coefficients = np.asarray(solution, dtype=np.float64)
         residual = percent - design @ coefficients
-        scale = 1.482602218505602 * np.median(np.abs(residual - np.median(residual)))
+        scale = MAD_TO_SD * np.median(np.abs(residual - np.median(residual)))
         if scale <= 0.0:
             break
         weight = np.minimum(1.0, _HUBER * scale / np.maximum(np.abs(residual), 1e-12))

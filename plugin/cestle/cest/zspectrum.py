@@ -6,6 +6,7 @@ import numpy as np
 
 from cestle.cest.images import SaturationImages
 from cestle.errors import ProtocolError
+from cestle.measurement import MAD_TO_SD
 from cestle.physics import Real
 
 OFFSET_TOLERANCE_PPM = 0.01
@@ -86,4 +87,4 @@ def noise_from_repeats(images: SaturationImages, mask: np.ndarray) -> float | No
     if not differences or not mask.any():
         return None
     pooled = np.concatenate([d - np.median(d) for d in differences])
-    return float(1.482602218505602 * np.median(np.abs(pooled)) / np.sqrt(2.0))
+    return float(MAD_TO_SD * np.median(np.abs(pooled)) / np.sqrt(2.0))

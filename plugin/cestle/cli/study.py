@@ -40,13 +40,14 @@ def process(
 
     Exit code 0 complete, 3 partial with reasons, 2 bad input, 1 a fault of ours.
     """
-    from cestle.service.processing import EXIT_CODES, ProcessRequest, dicom_files
+    from cestle.dicom.files import files_below
+    from cestle.service.processing import EXIT_CODES, ProcessRequest
     from cestle.service.processing import process as run
 
     analysis, templates = _sections(config)
     created = datetime.now(UTC).astimezone()
     request = ProcessRequest(
-        files=dicom_files(folder),
+        files=files_below(folder),
         out_dir=out,
         created=created,
         # each run states its own time, so it must not share UIDs with another run
@@ -115,10 +116,10 @@ def inspect(folder: ReadableFolder, as_json: JsonFlag = False) -> int:
     """Show each series with its role, the reason, and every element that varies inside it."""
     from cestle.config.classification import load_rules
     from cestle.config.templates import TemplateFolder
+    from cestle.dicom.files import files_below
     from cestle.dicom.inspection import inspect_files
-    from cestle.service.processing import dicom_files
 
-    report = inspect_files(dicom_files(folder), load_rules(TemplateFolder.default()))
+    report = inspect_files(files_below(folder), load_rules(TemplateFolder.default()))
     typer.echo(json.dumps(report.to_json(), indent=1) if as_json else report.to_text())
     return 0
 
@@ -127,10 +128,10 @@ def learn(folder: ReadableFolder) -> int:
     """Draft classification rules (YAML) from one example study, for a site to edit."""
     from cestle.config.classification import load_rules
     from cestle.config.templates import TemplateFolder
+    from cestle.dicom.files import files_below
     from cestle.dicom.inspection import learn_rules
-    from cestle.service.processing import dicom_files
 
-    typer.echo(learn_rules(dicom_files(folder), load_rules(TemplateFolder.default())))
+    typer.echo(learn_rules(files_below(folder), load_rules(TemplateFolder.default())))
     return 0
 
 

@@ -42,7 +42,6 @@ _LONGEST_TEXT: Final = 1024
 _MOST_VALUES: Final = 64
 _MOST_ITEMS: Final = 32
 _DEEPEST: Final = 3
-_BYTE_VRS: Final = frozenset({"OB", "OW", "OF", "OD", "OL", "OV", "UN", "OB or OW"})
 
 # Who the person is, who sent and who saw them (PS3.15 table E.1-1): of no use to a rule.
 _PERSONAL_GROUPS: Final = frozenset({0x0010, 0x0032, 0x0038})

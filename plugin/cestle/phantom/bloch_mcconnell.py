@@ -17,12 +17,9 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cestle.errors import NumericalError
 from cestle.physics import GAMMA_BAR_MHZ_PER_T, Real
-
-Complex = npt.NDArray[np.complex128]
 
 RAD_PER_S_PER_UT: Final = 2.0 * np.pi * GAMMA_BAR_MHZ_PER_T
 """Rotation by a field of 1 µT [rad/s]."""

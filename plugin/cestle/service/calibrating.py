@@ -17,6 +17,7 @@ from cestle.cest.zspectrum import split_sides
 from cestle.config.calibration import CalibrationFile, TissuePart
 from cestle.config.classification import load_rules
 from cestle.config.templates import TemplateFolder
+from cestle.dicom.files import files_below
 from cestle.dicom.study_reader import read_study
 from cestle.dicom.tissue_map_reader import read_tissue_fractions
 from cestle.errors import InputError
@@ -25,7 +26,6 @@ from cestle.phantom.bloch_mcconnell import SaturationSequence
 from cestle.phantom.calibration import MODEL_SOURCE, b1_curves, model_tissues
 from cestle.physics import Bool, Real
 from cestle.protocol import JUPITER_5T_GLUCEST, CestProtocol
-from cestle.service.processing import dicom_files
 from cestle.study.inputs import StudyInputs
 
 MODEL_F0_MHZ: Final = 210.8
@@ -145,7 +145,7 @@ def measured_file(
 
 
 def _read_level(folder: Path, factor: float) -> _Level:
-    inputs = read_study(dicom_files(folder), load_rules(TemplateFolder.default())).inputs
+    inputs = read_study(files_below(folder), load_rules(TemplateFolder.default())).inputs
     fields = inputs.fields
     if inputs.saturation is None or fields is None or fields.relative_b1 is None:
         why = "; ".join(f"{name}: {line}" for name, line in inputs.missing)

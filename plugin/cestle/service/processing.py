@@ -189,11 +189,6 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     return results
 
 
-def dicom_files(folder: Path) -> tuple[Path, ...]:
-    """All regular files below a folder, sorted; what they are is for the reader to say."""
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
-
-
 def _require_glucest(study: ReadStudy) -> None:
     """Refuse a study without any GluCEST image or field map: nobody asked for a report on it."""
     if not any(one.role in _GLUCEST_ROLES for one in study.classified):

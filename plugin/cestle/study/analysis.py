@@ -26,7 +26,7 @@ from cestle.errors import GeometryError, InputError, NumericalError
 from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
-from cestle.study.confidence import Confidence, assess_confidence
+from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.quality import STUDY, Gate, Verdict, assess_quality
 from cestle.study.results import (
@@ -41,8 +41,6 @@ from cestle.study.results import (
 from cestle.study.scan import GluCestScan, measure_scan
 
 REGION_NAMES: Final = tuple(f"{structure}_{side}" for structure in Structure for side in Side)
-
-INDEX_LETTER: Final = {Structure.HIPPOCAMPUS: "h", Structure.AMYGDALA: "a"}
 
 MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
 VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"

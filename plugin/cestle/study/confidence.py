@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 from cestle.anatomy.regions import Region
 from cestle.cest.b1 import B1Method
@@ -19,6 +20,9 @@ from cestle.cest.uncertainty import (
 )
 from cestle.measurement import Side, Structure
 from cestle.study.scan import GluCestScan
+
+INDEX_LETTER: Final = {Structure.HIPPOCAMPUS: "h", Structure.AMYGDALA: "a"}
+"""Letter of a structure in the names of its indices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,10 @@ def assess_confidence(
     if not shares:
         return Confidence()
     pairs = {
-        f"dai_glu_{structure[0]}_epi": (f"{structure}_{Side.LEFT}", f"{structure}_{Side.RIGHT}")
+        f"dai_glu_{INDEX_LETTER[structure]}_epi": (
+            f"{structure}_{Side.LEFT}",
+            f"{structure}_{Side.RIGHT}",
+        )
         for structure in Structure
         if all(f"{structure}_{side}" in shares for side in Side)
     }
