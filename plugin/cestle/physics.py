@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Real = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
 Bool = npt.NDArray[np.bool_]
 
 GAMMA_BAR_MHZ_PER_T: Final = 42.577478461

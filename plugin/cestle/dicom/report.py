@@ -14,9 +14,9 @@ from cestle.dicom.coding import ascii_text, coded
 from cestle.dicom.identity import DEVICE_UID, MANUFACTURER, MODEL, OutputContext
 from cestle.dicom.segmentation import blank_patient, segment_label, tracking_uid
 from cestle.errors import HeaderError
+from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
-from cestle.study.quality import Gate, Verdict, worst
 
 PRODUCT: Final = "report"
 NOT_COMPUTED: Final = "not_computed"

@@ -23,12 +23,13 @@ from cestle.cest.glucest import GluCestSettings
 from cestle.cest.images import FieldMaps, GluCestMap
 from cestle.cest.uncertainty import UncertaintySettings
 from cestle.errors import GeometryError, InputError, NumericalError
+from cestle.gates import Gate, Verdict
 from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
 from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
 from cestle.study.inputs import ScalarImage, StudyInputs
-from cestle.study.quality import STUDY, Gate, Verdict, assess_quality
+from cestle.study.quality import STUDY, assess_quality
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,

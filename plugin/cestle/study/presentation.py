@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from cestle.gates import Verdict, worst
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Bool, Real
 from cestle.render.colors import ColorScale
@@ -26,7 +27,6 @@ from cestle.render.content import (
 )
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
-from cestle.study.quality import Verdict, worst
 from cestle.study.results import Call, RegionResult
 
 TEXT_KEYS: Final = frozenset(

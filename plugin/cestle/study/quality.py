@@ -4,8 +4,7 @@ The limits were proposed from a model of the 5T protocol; none has been confirme
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,52 +16,12 @@ from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
 from cestle.cest.registration import Verdict as RegistrationVerdict
 from cestle.cest.selftest import DOUBTFUL_DEVIATION, WRONG_DEVIATION, Fit
 from cestle.cest.zspectrum import OFFSET_TOLERANCE_PPM, noise_from_repeats, split_sides
+from cestle.gates import Gate, Limits, Verdict
 from cestle.measurement import Side, Structure
 from cestle.physics import Bool, Real
 from cestle.study.scan import GluCestScan
 
 STUDY: Final = "study"
-
-
-class Verdict(StrEnum):
-    """What a gate says, from good to bad."""
-
-    PASS = "pass"  # noqa: S105 the word of the verdict
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """Where a gate warns and where it fails.
-
-    Parameters
-    ----------
-    quantity
-        What is measured, in words.
-    unit
-        Its unit (UCUM).
-    warn, fail
-        Limits; None for a gate that cannot fail.
-    higher_is_better
-        Whether values below the limits are the bad ones.
-    action
-        What to do about it.
-    """
-
-    quantity: str
-    unit: str
-    warn: float
-    fail: float | None
-    higher_is_better: bool
-    action: str
-
-    def verdict(self, value: float) -> Verdict:
-        """Hold a value against the limits."""
-        sign = -1.0 if self.higher_is_better else 1.0
-        if self.fail is not None and sign * value > sign * self.fail:
-            return Verdict.FAIL
-        return Verdict.WARN if sign * value > sign * self.warn else Verdict.PASS
 
 
 LIMITS: Final[Mapping[str, Limits]] = {
@@ -173,46 +132,6 @@ LIMITS: Final[Mapping[str, Limits]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gate:
-    """One gate with what it found.
-
-    Parameters
-    ----------
-    name
-        Key of `LIMITS`.
-    scope
-        "study", the name of a region, or that of a structure.
-    value
-        What was measured, in the unit of the limits.
-    verdict
-        Pass, warn or fail.
-    """
-
-    name: str
-    scope: str
-    value: float
-    verdict: Verdict
-
-    @property
-    def limits(self) -> Limits:
-        """The limits that it was held against."""
-        return LIMITS[self.name]
-
-    @property
-    def sentence(self) -> str:
-        """What was found, what was expected and what to do, in one line."""
-        limits = self.limits
-        bound = (
-            limits.fail if self.verdict is Verdict.FAIL and limits.fail is not None else limits.warn
-        )
-        relation = "at least" if limits.higher_is_better else "at most"
-        return (
-            f"{self.scope}: {limits.quantity} is {self.value:.3g} {limits.unit}, {relation} "
-            f"{bound:g} was expected; {limits.action}"
-        )
-
-
 def assess_quality(
     scan: GluCestScan, regions: Iterable[Region], settings: GluCestSettings
 ) -> tuple[Gate, ...]:
@@ -246,12 +165,6 @@ def assess_quality(
     return tuple(found)
 
 
-def worst(gates: Iterable[Gate]) -> Verdict:
-    """The worst verdict; pass when there is no gate."""
-    order = list(Verdict)
-    return max((gate.verdict for gate in gates), key=order.index, default=Verdict.PASS)
-
-
 _FIT_VERDICTS: Final = {
     Fit.RIGHT: Verdict.PASS,
     Fit.NOT_TESTABLE: Verdict.PASS,
@@ -261,7 +174,7 @@ _FIT_VERDICTS: Final = {
 
 
 def _gate(name: str, scope: str, value: float) -> Gate:
-    return Gate(name=name, scope=scope, value=value, verdict=LIMITS[name].verdict(value))
+    return Gate.held(name, scope, value, LIMITS[name])
 
 
 def _study_gates(scan: GluCestScan) -> Iterator[Gate]:
@@ -277,7 +190,13 @@ def _study_gates(scan: GluCestScan) -> Iterator[Gate]:
     if self_test is not None and self_test.factor is not None:
         deviation = abs(self_test.factor - 1.0)
         verdict = _FIT_VERDICTS[self_test.fit]
-        yield Gate(name="b0_self_test", scope=STUDY, value=deviation, verdict=verdict)
+        yield Gate(
+            name="b0_self_test",
+            scope=STUDY,
+            value=deviation,
+            verdict=verdict,
+            limits=LIMITS["b0_self_test"],
+        )
     if valid.any():
         median = float(np.median(glucest.percent[valid]))
         yield _gate("typical_contrast_low", STUDY, median)

@@ -10,9 +10,9 @@ from typing import Any, Final
 from cestle.biomarkers.lateralization import Call as Call
 from cestle.biomarkers.lateralization import LateralizationResult as LateralizationResult
 from cestle.cest.uncertainty import ErrorBudget
+from cestle.gates import Gate, worst
 from cestle.measurement import Estimate, Side
 from cestle.study.confidence import Confidence
-from cestle.study.quality import Gate, worst
 
 SCHEMA: Final = "cestle-results/1"
 

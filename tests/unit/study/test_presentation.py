@@ -8,6 +8,7 @@ import pytest
 from cestle.cest.uncertainty import ErrorBudget
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
+from cestle.gates import Gate, Verdict
 from cestle.measurement import Side, Structure
 from cestle.render.content import Light
 from cestle.study.confidence import Confidence
@@ -20,7 +21,7 @@ from cestle.study.presentation import (
     readable,
     signed,
 )
-from cestle.study.quality import Gate, Verdict
+from cestle.study.quality import LIMITS
 from phantoms import analysis_builder as build
 
 PATIENT = PatientBanner(
@@ -165,8 +166,16 @@ def test_file_names_are_no_machine_names(presentation):
 def test_poor_gates_come_first_and_name_value_limit_and_action(presentation):
     """A study with a failed gate shows the word fail and the gate's own sentence."""
     analysis = build.analysis()
-    poor = Gate(name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL)
-    fair = Gate(name="voxels", scope="amygdala_left", value=20.0, verdict=Verdict.WARN)
+    poor = Gate(
+        name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL, limits=LIMITS["snr"]
+    )
+    fair = Gate(
+        name="voxels",
+        scope="amygdala_left",
+        value=20.0,
+        verdict=Verdict.WARN,
+        limits=LIMITS["voxels"],
+    )
     results = replace(analysis.results, quality=(fair, poor))
     block = build_page(replace(analysis, results=results), presentation, PATIENT).quality
     assert block.light is Light.FAIL

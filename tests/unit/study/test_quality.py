@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cestle.study.quality import LIMITS, Gate, Verdict, worst
+from cestle.gates import Gate, Verdict, worst
+from cestle.study.quality import LIMITS
 
 
 @pytest.mark.parametrize("name", sorted(LIMITS))
@@ -45,12 +46,17 @@ def test_limits_of_the_protocol(name, value, verdict):
 def test_worst_of_several():
     """The worst of pass, warn and pass is warn; of nothing, pass."""
     verdicts = (Verdict.PASS, Verdict.WARN, Verdict.PASS)
-    gates = [Gate(name="snr", scope="study", value=1.0, verdict=one) for one in verdicts]
+    gates = [
+        Gate(name="snr", scope="study", value=1.0, verdict=one, limits=LIMITS["snr"])
+        for one in verdicts
+    ]
     assert worst(gates) is Verdict.WARN
     assert worst(()) is Verdict.PASS
 
 
 def test_sentence_names_value_limit_and_action():
     """The line of a failed gate says what was found, what was expected and what to do."""
-    gate = Gate(name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL)
+    gate = Gate(
+        name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL, limits=LIMITS["snr"]
+    )
     assert "is 15 1, at least 20 was expected; check coil" in gate.sentence
