@@ -12,7 +12,7 @@ from cestle.physics import Complex, Real
 
 def frequency_hz(points: int, dwell_s: float) -> Real:
     """Ascending frequency axis of `to_spectrum`, shape (point,) [Hz]."""
-    axis: Real = np.fft.fftshift(np.fft.fftfreq(points, dwell_s)).astype(np.float64)
+    axis: Real = (np.arange(points) - points // 2) / (points * dwell_s)
     return axis
 
 
