@@ -18,9 +18,8 @@ def frequency_hz(points: int, dwell_s: float) -> Real:
 
 def ppm_axis(points: int, protocol: MegaProtocol) -> Real:
     """Ascending chemical shift axis of `to_spectrum`, shape (point,) [ppm]."""
-    return protocol.transmitter_ppm + (
-        frequency_hz(points, protocol.dwell_s) / protocol.frequency_mhz
-    )
+    shift: Real = frequency_hz(points, protocol.dwell_s) / protocol.frequency_mhz
+    return protocol.transmitter_ppm + shift
 
 
 def time_axis(points: int, dwell_s: float) -> Real:
