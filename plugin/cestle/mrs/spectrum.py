@@ -12,8 +12,8 @@ from cestle.physics import Complex, Real
 
 def frequency_hz(points: int, dwell_s: float) -> Real:
     """Ascending frequency axis of `to_spectrum`, shape (point,) [Hz]."""
-    axis: Real = (np.arange(points) - points // 2) / (points * dwell_s)
-    return axis
+    index: Real = np.arange(points, dtype=np.float64) - points // 2
+    return index / (points * dwell_s)
 
 
 def ppm_axis(points: int, protocol: MegaProtocol) -> Real:
@@ -24,7 +24,7 @@ def ppm_axis(points: int, protocol: MegaProtocol) -> Real:
 
 def time_axis(points: int, dwell_s: float) -> Real:
     """Time of each point of a FID, shape (point,) [s]."""
-    return np.arange(points) * dwell_s
+    return np.arange(points, dtype=np.float64) * dwell_s
 
 
 def to_spectrum(fid: Complex, *, points: int | None = None) -> Complex:
