@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 import cestle
+from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.node import check, echo, reprocess, retry, serve, status
@@ -46,6 +47,7 @@ app.command()(simulate)
 app.command()(inspect)
 app.command()(learn)
 app.command("calibrate-b1")(calibrate_b1)
+app.command("simulate-basis")(simulate_basis)
 app.command()(status)
 app.command()(reprocess)
 app.command()(retry)
