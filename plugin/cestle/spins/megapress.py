@@ -88,7 +88,7 @@ class MegaPress:
                 f"frequency is {self.frequency_mhz:g} MHz; give that of the header, above 0."
             )
         gaps = self._gaps()
-        if not min(gaps) >= 0.0:
+        if not all(gap >= 0.0 for gap in gaps):
             raise InputError(
                 f"an echo time of {1e3 * self.echo_time_s:g} ms with a first echo of "
                 f"{1e3 * self.first_echo_s:g} ms lacks {-1e3 * min(gaps):.2f} ms for its pulses; "
