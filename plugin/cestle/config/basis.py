@@ -21,9 +21,10 @@ FREQUENCY_TOLERANCE: Final = 0.02
 """Largest deviation of a basis from the header, relative."""
 ECHO_TOLERANCE_MS: Final = 2.0
 
+LOWEST_PPM: Final = -2.0
+HIGHEST_PPM: Final = 12.0
+
 _AREA_TOLERANCE: Final = 0.02
-_LOWEST_PPM: Final = -2.0
-_HIGHEST_PPM: Final = 12.0
 _COLUMNS: Final = 3
 
 Metabolite = Literal[
@@ -43,7 +44,7 @@ Metabolite = Literal[
     "Lac",
 ]
 _Positive = Annotated[float, Field(gt=0)]
-_Shift = Annotated[float, Field(ge=_LOWEST_PPM, le=_HIGHEST_PPM)]
+_Shift = Annotated[float, Field(ge=LOWEST_PPM, le=HIGHEST_PPM)]
 
 
 def _checked_table(text: str) -> str:
@@ -150,10 +151,10 @@ def table_lines(text: str) -> LineList:
     shift = table[:, 0]
     if not len(shift):
         raise ValueError("the table is empty; expected one resonance at least")
-    if shift[0] < _LOWEST_PPM or shift[-1] > _HIGHEST_PPM or np.any(np.diff(shift) <= 0.0):
+    if shift[0] < LOWEST_PPM or shift[-1] > HIGHEST_PPM or np.any(np.diff(shift) <= 0.0):
         raise ValueError(
             f"shifts from {shift[0]:g} to {shift[-1]:g} ppm; expected rising ones from "
-            f"{_LOWEST_PPM:g} to {_HIGHEST_PPM:g} ppm"
+            f"{LOWEST_PPM:g} to {HIGHEST_PPM:g} ppm"
         )
     return LineList(shift_ppm=shift, amplitude=table[:, 1] + 1j * table[:, 2])
 

@@ -6,7 +6,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cestle.config.basis import BASIS_SCHEMA, BasisFile, MetabolitePart, lines_table
+from cestle.config.basis import (
+    BASIS_SCHEMA,
+    HIGHEST_PPM,
+    LOWEST_PPM,
+    BasisFile,
+    MetabolitePart,
+    lines_table,
+)
 from cestle.errors import InputError
 from cestle.mrs.basis import LineList
 from cestle.spins.lines import Resonances
@@ -18,6 +25,8 @@ BASIS_VERSION: Final = "1"
 """Raised with every change of a number in a basis."""
 
 SLICE_WIDTH_HZ: Final = 1360.0
+
+_LONGEST_ID: Final = 64
 
 
 class EditingShape(StrEnum):
@@ -72,6 +81,32 @@ class BasisRecipe:
     localisation: Localisation = Localisation.SLICES
     slice_width_hz: float = SLICE_WIDTH_HZ
 
+    def __post_init__(self) -> None:
+        """Refuse what a basis file cannot state.
+
+        Raises
+        ------
+        InputError
+            When the name has blanks, or a number is out of its range.
+        """
+        if not 0 < len(self.id) <= _LONGEST_ID or not all("!" <= sign <= "~" for sign in self.id):
+            raise InputError(
+                f"the basis is called {self.id!r}; give a --name of 1 to {_LONGEST_ID} ASCII "
+                "characters without blanks."
+            )
+        for state, centre_ppm in (("ON", self.edit_on_ppm), ("OFF", self.edit_off_ppm)):
+            if not LOWEST_PPM <= centre_ppm <= HIGHEST_PPM:
+                raise InputError(
+                    f"edit {state} is at {centre_ppm:g} ppm; give a shift from {LOWEST_PPM:g} to "
+                    f"{HIGHEST_PPM:g} ppm."
+                )
+        for what, duration_ms in (
+            ("the first echo", self.first_echo_ms),
+            ("the editing pulse", self.pulse_ms),
+        ):
+            if not duration_ms > 0.0:
+                raise InputError(f"{what} lasts {duration_ms:g} ms; give a duration above 0.")
+
     def sequence(self) -> MegaPress:
         """The sequence that is simulated.
 
@@ -80,10 +115,6 @@ class BasisRecipe:
         InputError
             When it cannot be played out.
         """
-        if not self.pulse_ms > 0.0:
-            raise InputError(
-                f"the editing pulse lasts {self.pulse_ms:g} ms; give a duration above 0."
-            )
         slices = self.localisation is Localisation.SLICES
         return MegaPress(
             frequency_mhz=self.frequency_mhz,
