@@ -19,7 +19,7 @@ def spectra(draw):
     count = draw(st.integers(1, 60))
     clusters = draw(arrays(float, count, elements=st.sampled_from([1.9, 2.0, 2.0001, 3.0])))
     spread = draw(arrays(float, count, elements=st.floats(-3e-4, 3e-4)))
-    part = st.floats(-1, 1)
+    part = st.integers(-(10**6), 10**6).map(lambda value: 1e-6 * value)
     amplitude = draw(arrays(float, count, elements=part)) + 1j * draw(
         arrays(float, count, elements=part)
     )
