@@ -1,10 +1,14 @@
 """The numbers of one MEGA-PRESS measurement, with the words that define them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Estimate
+from cestle.mrs.series import PreparedMega
+from cestle.physics import Real
 
 CONVENTION: Final = (
     "GABA+/Cr: area of the 3.0 ppm GABA+macromolecule signal in the full difference spectrum "
@@ -85,3 +89,53 @@ class MegaResult:
     def gate(self, name: str) -> Gate | None:
         """The gate of that name."""
         return next((gate for gate in self.gates if gate.name == name), None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitCurves:
+    """A spectrum with what was fitted to it, for pictures; all real parts, shape (point,).
+
+    Parameters
+    ----------
+    ppm
+        Chemical shifts within the fitted range, ascending [ppm].
+    data, fit, baseline
+        Spectrum, whole fit with its baseline, and the baseline alone [a.u.].
+    parts
+        Signal of each group by name (GABA+, Glx, NAA …), without baseline [a.u.].
+    """
+
+    ppm: Real
+    data: Real
+    fit: Real
+    baseline: Real
+    parts: Mapping[str, Real]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", MappingProxyType(dict(self.parts)))
+
+    @property
+    def residual(self) -> Real:
+        """Data minus fit [a.u.]."""
+        residual: Real = self.data - self.fit
+        return residual
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MegaAnalysis:
+    """One measurement from preparation to numbers.
+
+    Parameters
+    ----------
+    result
+        The numbers.
+    prepared
+        The spectra and what was done to them.
+    off, difference
+        The fits of mean OFF and of ON minus OFF.
+    """
+
+    result: MegaResult
+    prepared: PreparedMega
+    off: FitCurves
+    difference: FitCurves

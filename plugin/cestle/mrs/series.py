@@ -140,3 +140,52 @@ class EditedSpectra:
     def difference(self) -> Complex:
         """ON minus OFF, the full difference, never halved."""
         return self.on - self.off
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransientReport:
+    """What happened to one transient.
+
+    Parameters
+    ----------
+    state
+        Edit state as decided on the data.
+    frequency_hz, phase_deg
+        What was found against the first reference and taken away [Hz], [degrees].
+    rejected
+        Why it was left out of the mean; None when it was kept.
+    """
+
+    state: EditState
+    frequency_hz: float
+    phase_deg: float
+    rejected: str | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PreparedMega:
+    """Prepared spectra with what was decided and done on the way.
+
+    Parameters
+    ----------
+    spectra
+        Ready for the fit.
+    water
+        Unsuppressed water, averaged and combined over coils, in the convention of `spectra`,
+        before eddy-current correction, shape (point,); None when there is none [a.u.].
+    transients
+        In the order of acquisition; empty for averages made by the scanner.
+    scanner_difference
+        Correlation of the scanner's own difference with ours, −1…1; None when it sent none.
+    decisions
+        Sign of the FID, order and polarity of the states, with the confidence, in words.
+    notes
+        What could not be checked or corrected, in words.
+    """
+
+    spectra: EditedSpectra
+    water: Complex | None
+    transients: tuple[TransientReport, ...]
+    scanner_difference: float | None
+    decisions: tuple[str, ...]
+    notes: tuple[str, ...]
