@@ -645,6 +645,23 @@ def test_inspection_names_the_label_and_never_the_patient(phantom, tmp_path):
     assert varying["(0065,2D)|Image Private Header"] == 8
 
 
+def test_voxels_at_the_ceiling_of_the_file_are_counted(folder):
+    """With twelve stored bits the voxels that stand at 4095 are clipped; with sixteen none is."""
+    assert read(folder).inputs.saturation.clipped_share == 0.0
+
+    def cut(dataset):
+        pixels = dataset.pixel_array.astype(float)
+        cut_off = np.minimum(pixels * 4095.0 / np.percentile(pixels, 99.0), 4095.0)
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        dataset.PixelData = cut_off.astype("<u2").tobytes()
+
+    for path in (folder / "cest").iterdir():
+        edited(path, cut)
+    # of all voxels 1 % are cut; those with signal are a part of them
+    share = read(folder).inputs.saturation.clipped_share
+    assert 0.01 < share < 0.06
+
+
 # --- damaged and compressed files --------------------------------------------------------------
 
 

@@ -138,6 +138,7 @@ def compute_glucest(
         standard_error=np.where(valid, error, np.nan),
         valid=valid,
         grid=images.grid,
+        reference=corrected_negative.signal,
     )
 
 

@@ -36,12 +36,16 @@ class SaturationImages:
         Place of the voxels.
     f0_mhz
         Transmitter frequency from the header [MHz].
+    clipped_share
+        Share of the voxels with signal that stand at the largest number which the file can hold,
+        of the image that has most of them; None where the file has no such number.
     """
 
     signal: Real
     offsets_ppm: Real
     grid: Grid
     f0_mhz: float
+    clipped_share: float | None = None
 
     def __post_init__(self) -> None:
         count = len(self.offsets_ppm)
@@ -95,18 +99,25 @@ class GluCestMap:
         Voxels that passed all masks, same shape.
     grid
         Place of the voxels.
+    reference
+        S(−3 ppm) from the voxel's own water, the denominator of the contrast, same shape [a.u.];
+        None for a map that others made.
     """
 
     percent: Real
     standard_error: Real
     valid: Bool
     grid: Grid
+    reference: Real | None = None
 
     def __post_init__(self) -> None:
         shape = self.grid.shape
         object.__setattr__(self, "percent", frozen(self.percent, shape, "percent"))
         error = frozen(self.standard_error, shape, "standard_error")
         object.__setattr__(self, "standard_error", error)
+        if self.reference is not None:
+            reference = frozen(self.reference, shape, "reference")
+            object.__setattr__(self, "reference", reference)
         valid = np.array(self.valid, dtype=np.bool_)
         if valid.shape != shape:
             raise GeometryError(f"valid has shape {valid.shape}, {shape} was expected.")

@@ -183,6 +183,13 @@ def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
     return np.reshape(pixels, shape)
 
 
+def largest_stored(dataset: Dataset) -> int | None:
+    """Largest stored value that integer pixels can have; None for other pixels (PS3.5 8.1.1)."""
+    bits = _integer(dataset, "BitsStored", default=0)
+    signed = _integer(dataset, "PixelRepresentation", default=0) == 1
+    return int(2 ** (bits - signed) - 1) if bits > 0 else None
+
+
 def _checked_shape(dataset: Dataset, uid: str) -> tuple[int, int, int]:
     """Shape after holding it against the bytes, before anything is allocated (PS3.3 C.7.6.3)."""
     rows, columns, bits = (

@@ -8,7 +8,9 @@ from typing import Final
 import numpy as np
 
 from cestle.cest.images import SaturationImages
+from cestle.dicom.files import largest_stored
 from cestle.dicom.images import (
+    Scaling,
     Slice,
     grid_of,
     group_positions,
@@ -35,6 +37,8 @@ SAME_FREQUENCY_PPM: Final = 0.05
 """Largest difference of transmitter frequencies that stand for one adjustment, 10 Hz at 5T."""
 
 _RISE_TOLERANCE: Final = 0.01
+_SIGNAL_SHARE: Final = 0.05
+"""Share of the brightest voxel above which a voxel counts as signal when clipping is judged."""
 _SAME_TIMING: Final = 0.01
 
 
@@ -102,15 +106,41 @@ def read_saturation(slices: Sequence[Slice]) -> SaturationReading:
     volumes = _volumes(chosen, labelled.offsets)
     grid = grid_of(volumes[0], name="the CEST series")
     ordered = [one for volume in volumes for one in volume]
-    values = read_values(ordered, {i: rescale(one.facts) for i, one in enumerate(ordered)})
+    scalings = {i: rescale(one.facts) for i, one in enumerate(ordered)}
+    values = read_values(ordered, scalings)
     signal = values.reshape(len(volumes), *grid.shape)
     offsets = np.array([labelled.offsets[id(volume[0])] for volume in volumes])
     if labelled.from_order and labelled.acquisition.signal_rises_with_offset:
         _require_rise(signal, offsets, labelled.acquisition)
-    images = SaturationImages(signal=signal, offsets_ppm=offsets, grid=grid, f0_mhz=f0_mhz)
+    images = SaturationImages(
+        signal=signal,
+        offsets_ppm=offsets,
+        grid=grid,
+        f0_mhz=f0_mhz,
+        clipped_share=_clipped_share(ordered, values, scalings, images=len(volumes)),
+    )
     return SaturationReading(
         images=images, slices=tuple(ordered), evidence=labelled.evidence, notes=notes
     )
+
+
+def _clipped_share(
+    slices: Sequence[Slice], values: Real, scalings: Mapping[int, Scaling], *, images: int
+) -> float | None:
+    """Share of the voxels with signal at the ceiling of the file, of the worst image."""
+    ceilings = [largest_stored(one.stored.header) for one in slices]
+    if None in ceilings:
+        return None
+    at_ceiling = np.stack(
+        [
+            value >= scalings[i].slope * ceiling + scalings[i].intercept
+            for i, (value, ceiling) in enumerate(zip(values, ceilings, strict=True))
+            if ceiling is not None
+        ]
+    ).reshape(images, -1)
+    bright = values.reshape(images, -1)
+    with_signal = bright > _SIGNAL_SHARE * bright.max(axis=1, keepdims=True)
+    return float(np.max(at_ceiling.sum(axis=1) / np.maximum(with_signal.sum(axis=1), 1)))
 
 
 def _common_rule(slices: Sequence[Slice]) -> Rule:

@@ -11,6 +11,8 @@ import numpy as np
 
 from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import weighted_quantile
+from cestle.cest.b0 import B0Method
+from cestle.cest.drift import b0_drift_hz, signal_change
 from cestle.cest.glucest import GluCestSettings
 from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
 from cestle.cest.registration import Verdict as RegistrationVerdict
@@ -80,6 +82,22 @@ LIMITS: Final[Mapping[str, Limits]] = {
         fail=5.0,
         higher_is_better=False,
         action="look for motion or drift, repeat the CEST series",
+    ),
+    "b0_drift": Limits(
+        quantity="change of B0 between the repeats, from the two sides of water",
+        unit="Hz",
+        warn=5.0,
+        fail=20.0,
+        higher_is_better=False,
+        action="let the gradients cool, acquire the B0 map next to the CEST series, repeat both",
+    ),
+    "clipped": Limits(
+        quantity="voxels with signal at the largest number of the file",
+        unit="%",
+        warn=0.1,
+        fail=2.0,
+        higher_is_better=False,
+        action="lower the receive gain or the image scale of the scanner, repeat the CEST series",
     ),
     "motion": Limits(
         quantity="largest displacement of an image within its plane",
@@ -154,10 +172,17 @@ def assess_quality(
     present = {region.name: region for region in regions if region.fraction.any()}
     found = [*_study_gates(scan)]
     noise = noise_from_repeats(images, glucest.valid)
-    negative, _ = split_sides(images)
-    node = int(np.argmin(np.abs(negative.distance_ppm - settings.protocol.target_offset_ppm)))
+    negative, positive = split_sides(images)
+    target = settings.protocol.target_offset_ppm
+    node = int(np.argmin(np.abs(negative.distance_ppm - target)))
+    reach = settings.max_b0_shift_ppm
+    if settings.b0_method is not B0Method.NONE:
+        # beyond the outer offsets a value is extrapolated, also where the settings allow it
+        reach = min(reach, *(_reach(side.distance_ppm, target) for side in (negative, positive)))
     for region in present.values():
-        found += _region_gates(region, fields, settings, negative.signal[node], noise, glucest)
+        found += _region_gates(
+            region, fields, settings, negative.signal[node], noise, glucest, reach
+        )
     for structure in Structure:
         pair = [present.get(f"{structure}_{side}") for side in Side]
         if fields is not None and pair[0] is not None and pair[1] is not None:
@@ -205,9 +230,14 @@ def _study_gates(scan: GluCestScan) -> Iterator[Gate]:
         agreement = _repeats_against_others(images, valid)
         if agreement is not None:
             yield _gate("repeats_agree", STUDY, agreement)
-        change = _repeat_change(images, valid)
+        change = signal_change(images, valid)
         if change is not None:
-            yield _gate("repeat_change", STUDY, change)
+            yield _gate("repeat_change", STUDY, 100.0 * change)
+        drift = b0_drift_hz(images, valid)
+        if drift is not None:
+            yield _gate("b0_drift", STUDY, abs(drift))
+    if images.clipped_share is not None:
+        yield _gate("clipped", STUDY, 100.0 * images.clipped_share)
 
 
 def _least_rise(images: SaturationImages, valid: Bool) -> float:
@@ -238,18 +268,6 @@ def _repeats_against_others(images: SaturationImages, valid: Bool) -> float | No
     return max(ratios, default=None)
 
 
-def _repeat_change(images: SaturationImages, valid: Bool) -> float | None:
-    """Largest median change between repeats of one offset [%]; None without repeats."""
-    offsets = images.offsets_ppm
-    changes = [
-        100.0 * abs(float(np.median(images.signal[j][valid] / images.signal[i][valid])) - 1.0)
-        for i in range(len(offsets))
-        for j in range(i + 1, len(offsets))
-        if abs(offsets[i] - offsets[j]) <= OFFSET_TOLERANCE_PPM
-    ]
-    return max(changes, default=None)
-
-
 def _region_gates(
     region: Region,
     fields: FieldMaps | None,
@@ -257,11 +275,12 @@ def _region_gates(
     reference: Real,
     noise: float | None,
     glucest: GluCestMap,
+    reach: float,
 ) -> Iterator[Gate]:
     weight = region.fraction
     if fields is not None:
         with np.errstate(invalid="ignore"):
-            near = np.abs(fields.b0_shift_ppm) <= settings.max_b0_shift_ppm
+            near = np.abs(fields.b0_shift_ppm) <= reach
         yield _gate("b0_in_range", region.name, _share(near, weight))
         if fields.relative_b1 is not None:
             low, high = settings.relative_b1_range
@@ -289,6 +308,12 @@ def _structure_gates(
         if None not in medians:
             left, right = (value for value in medians if value is not None)
             yield _gate(name, str(structure), abs(left - right))
+
+
+def _reach(distance_ppm: Real, target_ppm: float) -> float:
+    """Largest B0 shift at which a side is interpolated in either direction [ppm]."""
+    tolerance = 1e-6  # offsets such as 3.4 − 3.0 have no exact binary form
+    return float(min(distance_ppm[-1] - target_ppm, target_ppm - distance_ppm[0])) + tolerance
 
 
 def _share(inside: Bool, weight: Real) -> float:
