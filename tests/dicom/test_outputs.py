@@ -287,6 +287,8 @@ def test_report_has_index_interval_and_call(study):
 
     assert number(first("DAIGLUHEPI")) == index.value
     assert number(first("DAISE")) == index.standard_error
+    comparison = analysis.results.comparison
+    assert number(first("DAICOMPARE")) == comparison.indices["dai_glu_h_epi"]
     assert (number(first("DAICILOW")), number(first("DAICIHIGH"))) == index.ci95
     assert number(first("LATSTRENGTH")) == analysis.results.lateralization.margin
     call = first("LATCALL").ConceptCodeSequence[0].CodeValue

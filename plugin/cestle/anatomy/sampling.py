@@ -1,19 +1,45 @@
 """Statistics of a map over a region, weighted by each voxel's share of it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 import numpy as np
+from scipy.ndimage import binary_erosion
 
 from cestle.errors import NumericalError
 from cestle.physics import Bool, Real
 
+TRIMMED_SHARE: Final = 0.1
+"""Share of a region's weight that the trimmed mean leaves out at each end."""
 
-@dataclass(frozen=True, kw_only=True)
+_MIDDLE_SHARE: Final = 0.25
+"""The errors of a median are those of the mean of the middle half, a little more than its own:
+of equal normal values its standard error is 1.25, and that of the half 1.41, times the mean's."""
+
+_MOSTLY: Final = 0.5
+_IN_PLANE: Final = np.array([[[False, True, False], [True, True, True], [False, True, False]]])
+
+
+class RegionEstimator(StrEnum):
+    """Which one number stands for a region."""
+
+    MEAN = "mean"
+    MEDIAN = "median"
+    TRIMMED = "trimmed"
+    RATIO_OF_MEANS = "ratio_of_means"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RegionStatistic:
     """A map over one region.
 
     Parameters
     ----------
+    value
+        What stands for the region [unit of the map].
+    weight
+        Share of each voxel in `value`, sum 1; of a median, in the mean whose errors it is given.
     mean, median, sd
         Weighted by the voxels' shares, over valid voxels [unit of the map].
     standard_error
@@ -26,6 +52,8 @@ class RegionStatistic:
         Largest share of one valid voxel.
     """
 
+    value: float
+    weight: Real
     mean: float
     median: float
     sd: float
@@ -36,7 +64,13 @@ class RegionStatistic:
 
 
 def region_statistic(
-    values: Real, standard_error: Real | None, valid: Bool, fraction: Real
+    values: Real,
+    standard_error: Real | None,
+    valid: Bool,
+    fraction: Real,
+    *,
+    estimator: RegionEstimator = RegionEstimator.MEAN,
+    reference: Real | None = None,
 ) -> RegionStatistic:
     """Weighted statistics of `values` where `valid`.
 
@@ -50,6 +84,11 @@ def region_statistic(
         Voxels that may be used, same shape.
     fraction
         Share of each voxel that lies in the region, 0…1, same shape.
+    estimator
+        What stands for the region.
+    reference
+        Denominator of `values`, same shape, which `RegionEstimator.RATIO_OF_MEANS` needs: a mean
+        weighted by it is the ratio of the mean numerator to the mean denominator.
 
     Raises
     ------
@@ -66,15 +105,44 @@ def region_statistic(
         raise NumericalError("no valid voxel lies in the region (B0, B1 or signal out of range)")
     x = values[used]
     mean = float(np.sum(weight * x) / total)
+    median = weighted_quantile(x, weight, 0.5)
+    ranked = None if reference is None else reference[used]
+    chosen = _chosen_weight(estimator, x, weight, ranked)
+    spread = np.zeros(values.shape)
+    spread[used] = chosen
     return RegionStatistic(
+        value=median if estimator is RegionEstimator.MEDIAN else float(np.sum(chosen * x)),
+        weight=spread,
         mean=mean,
-        median=weighted_quantile(x, weight, 0.5),
+        median=median,
         sd=float(np.sqrt(np.sum(weight * (x - mean) ** 2) / total)),
         standard_error=_standard_error(standard_error, used, weight),
         effective_voxels=total**2 / float(np.sum(weight**2)),
         valid_fraction=total / everything,
         largest_fraction=float(weight.max()),
     )
+
+
+def eroded(fraction: Real, voxels: int) -> Real:
+    """A region without its edge in plane, where neighbours bleed in.
+
+    Parameters
+    ----------
+    fraction
+        Share of each voxel that lies in the region, shape (slices, rows, columns).
+    voxels
+        How many layers go; 0 leaves the region as it is.
+
+    Returns
+    -------
+        The shares of the voxels that stay, 0 elsewhere. A voxel is inside when it lies mostly in
+        the region.
+    """
+    if voxels == 0:
+        return fraction
+    core = binary_erosion(fraction >= _MOSTLY, structure=_IN_PLANE, iterations=voxels)
+    kept: Real = np.where(core, fraction, 0.0)
+    return kept
 
 
 def weighted_quantile(values: Real, weight: Real, quantile: float) -> float:
@@ -91,6 +159,36 @@ def weighted_quantile(values: Real, weight: Real, quantile: float) -> float:
     ordered, steps = values[order], weight[order]
     position = (np.cumsum(steps) - 0.5 * steps) / steps.sum()
     return float(np.interp(quantile, position, ordered))
+
+
+def _chosen_weight(
+    estimator: RegionEstimator, values: Real, weight: Real, reference: Real | None
+) -> Real:
+    """Weights of the samples in what stands for the region, sum 1."""
+    chosen = weight
+    if estimator is RegionEstimator.RATIO_OF_MEANS:
+        if reference is None:
+            raise NumericalError(
+                "the ratio of means needs the denominator of the map, which is not at hand; "
+                "choose the mean."
+            )
+        chosen = weight * reference
+    elif estimator is not RegionEstimator.MEAN:
+        cut = _MIDDLE_SHARE if estimator is RegionEstimator.MEDIAN else TRIMMED_SHARE
+        chosen = _without_tails(values, weight, cut)
+    share: Real = chosen / chosen.sum()
+    return share
+
+
+def _without_tails(values: Real, weight: Real, cut: float) -> Real:
+    """Weights after a share of the total has gone from the low end, and as much from the high."""
+    order = np.argsort(values)
+    upper = np.cumsum(weight[order]) / weight.sum()
+    lower = np.concatenate([[0.0], upper[:-1]])
+    kept = np.clip(np.minimum(upper, 1.0 - cut) - np.maximum(lower, cut), 0.0, None)
+    trimmed = np.empty_like(weight)
+    trimmed[order] = kept
+    return trimmed
 
 
 def _standard_error(error: Real | None, used: Bool, weight: Real) -> float | None:

@@ -137,14 +137,15 @@ def learn(folder: ReadableFolder) -> int:
 
 def summary_lines(results: "StudyResults") -> list[str]:
     """The numbers of a study as a few lines of text."""
-    lines = [f"{'region':<20}{'mean %':>10}{'± SE':>8}{'voxels':>9}{'valid':>8}"]
+    estimator = results.glucest.estimator.replace("_", " ")
+    lines = [f"{'region':<20}{'value %':>10}{'± SE':>8}{'voxels':>9}{'valid':>8}  ({estimator})"]
     for name, region in results.glucest.rois.items():
         if region is None:
             lines.append(f"{name:<20}{'—':>10}")
             continue
         error = "" if region.standard_error is None else f"{region.standard_error:.2f}"
         lines.append(
-            f"{name:<20}{region.mean:>10.2f}{error:>8}{region.voxels:>9.1f}"
+            f"{name:<20}{region.value:>10.2f}{error:>8}{region.voxels:>9.1f}"
             f"{region.valid_fraction:>8.0%}"
         )
     for name, index in results.asymmetry.indices.items():

@@ -177,7 +177,9 @@ class AnalysisSection(_Section):
     smooth_b0: bool = False
     b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
     b1_calibration_file: OptionalPath = None
-    max_b0_shift_ppm: Annotated[float, Field(gt=0)] = 0.4
+    region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
+    edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
+    max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
     min_relative_b1: Annotated[float, Field(gt=0)] = 0.6
     max_relative_b1: Annotated[float, Field(gt=0)] = 1.4
     min_signal_snr: Annotated[float, Field(ge=0)] = 5.0

@@ -195,6 +195,7 @@ class _Builder:
             ("dai_standard_error", block["standard_error"]),
             ("dai_ci_low", low),
             ("dai_ci_high", high),
+            ("dai_comparison", (self._tree["comparison"] or {}).get(group.index)),
             *self._budget(group.index),
         )
         return [
@@ -244,6 +245,7 @@ class _Builder:
             self._templates.series.research_comment,
             "An observation on GluCEST, no diagnosis.",
             f"rule: {call.rule}; policy: {call.policy}",
+            self._estimator(),
             *call.reasons,
             *(f"quality {gate.verdict}: {gate.sentence}" for gate in self._poor_gates()),
             *self._analysis.results.reasons,
@@ -256,6 +258,14 @@ class _Builder:
             measurements=self._numbers(group.rows, None),
             evaluations=[*evaluations, *self._quality()],
             comments=tuple(dict.fromkeys(comments)),
+        )
+
+    def _estimator(self) -> str:
+        glucest = self._analysis.results.glucest
+        estimator = glucest.estimator.replace("_", " ")
+        return (
+            f"value of a region: {estimator}, {glucest.edge_erosion_voxels} layer(s) of voxels "
+            "left out at its edge"
         )
 
     def _poor_gates(self) -> list[Gate]:

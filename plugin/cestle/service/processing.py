@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import cestle
+from cestle.anatomy.sampling import RegionEstimator
 from cestle.biomarkers.combined import CombinedScore
 from cestle.biomarkers.lateralization import CallPolicy
 from cestle.cest.b0 import B0Method
@@ -108,6 +109,8 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
             min_signal_snr=section.min_signal_snr,
         ),
         registered=section.registration,
+        estimator=RegionEstimator(section.region_estimator),
+        edge_erosion_voxels=section.edge_erosion_voxels,
         min_effective_voxels={
             Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from cestle.anatomy.regions import Region
-from cestle.anatomy.sampling import RegionStatistic, region_statistic, weighted_quantile
-from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.anatomy.sampling import RegionEstimator, RegionStatistic
+from cestle.anatomy.slab import slab_average
 from cestle.biomarkers.asymmetry import directional_asymmetry, directional_asymmetry_epi
 from cestle.biomarkers.combined import CombinedScore
 from cestle.biomarkers.lateralization import (
@@ -20,28 +20,31 @@ from cestle.biomarkers.lateralization import (
 )
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings
-from cestle.cest.images import FieldMaps, GluCestMap
+from cestle.cest.images import GluCestMap
 from cestle.cest.uncertainty import UncertaintySettings
 from cestle.errors import GeometryError, InputError, NumericalError
 from cestle.gates import Gate, Verdict
-from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
+from cestle.study.comparison import agreement_gates, compare_methods
 from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.quality import STUDY, assess_quality
+from cestle.study.region_means import (
+    REGION_NAMES,
+    place_regions,
+    region_means,
+    regions_as_weighted,
+)
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,
     MotionResult,
     RegionResult,
-    Spread,
     Status,
     StudyResults,
 )
 from cestle.study.scan import GluCestScan, measure_scan
-
-REGION_NAMES: Final = tuple(f"{structure}_{side}" for structure in Structure for side in Side)
 
 MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
 VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
@@ -67,6 +70,10 @@ class AnalysisSettings:
         How the map is made.
     registered
         Whether the saturation images are registered to each other first.
+    estimator
+        Which one number stands for a region.
+    edge_erosion_voxels
+        Layers of voxels that are left out at the edge of each region.
     uncertainty
         Sizes of the errors that the images do not tell.
     min_effective_voxels
@@ -83,6 +90,8 @@ class AnalysisSettings:
 
     glucest: GluCestSettings = field(default_factory=GluCestSettings)
     registered: bool = True
+    estimator: RegionEstimator = RegionEstimator.MEAN
+    edge_erosion_voxels: int = 0
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     min_effective_voxels: Mapping[Structure, float] = field(
         default_factory=lambda: {Structure.HIPPOCAMPUS: 10.0, Structure.AMYGDALA: 10.0}
@@ -153,14 +162,19 @@ def analyse_study(
     """
     scan, reasons = _scan(inputs, settings)
     glucest, source = _map(inputs, scan, reasons)
-    regions, region_reasons = _regions(inputs, None if glucest is None else glucest.grid)
-    fields = None if scan is None else scan.fields
-    statistics, rois, statistic_reasons = _region_results(glucest, fields, regions)
-    reasons |= statistic_reasons | region_reasons
+    regions, region_reasons = place_regions(
+        inputs.regions, None if glucest is None else glucest.grid, settings.edge_erosion_voxels
+    )
+    estimator = settings.estimator if source == RAW_SOURCE else _without_reference(settings)
+    means = region_means(
+        glucest, None if scan is None else scan.fields, regions, estimator=estimator
+    )
+    statistics, rois = means.statistics, means.results
+    reasons |= means.reasons | region_reasons
     confidence = Confidence()
     gates: tuple[Gate, ...] = ()
     if scan is not None:
-        measured = tuple(region for region in regions if region.name in statistics)
+        measured = regions_as_weighted(regions, means, estimator)
         confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
         gates = assess_quality(scan, regions, settings.glucest)
         rois = _with_errors(rois, confidence)
@@ -176,6 +190,10 @@ def analyse_study(
         policy=settings.call_policy,
         missing_reason=asymmetry.reasons.get(rule.index),
     )
+    comparison = (
+        None if scan is None else compare_methods(scan, regions, settings.glucest, estimator)
+    )
+    gates += agreement_gates(comparison, asymmetry.indices)
     call = withhold(call, _deciding(gates))
     computed = glucest is not None
     underlay, underlay_name = _underlay(inputs, glucest)
@@ -191,6 +209,8 @@ def analyse_study(
             b0_method=_b0_name(settings, source),
             b1_method=_b1_name(settings, source),
             source=source,
+            estimator=str(estimator),
+            edge_erosion_voxels=settings.edge_erosion_voxels,
             rois=rois,
             reasons=reasons,
         ),
@@ -199,6 +219,7 @@ def analyse_study(
         lateralization=call,
         quality=gates,
         confidence=confidence,
+        comparison=comparison,
         motion=_motion(scan),
         onset_side=inputs.onset_side,
     )
@@ -274,6 +295,13 @@ def _deciding(gates: tuple[Gate, ...]) -> tuple[str, ...]:
     )
 
 
+def _without_reference(settings: AnalysisSettings) -> RegionEstimator:
+    """What stands for a region of a map that others made, whose denominator is not known."""
+    if settings.estimator is RegionEstimator.RATIO_OF_MEANS:
+        return RegionEstimator.MEAN
+    return settings.estimator
+
+
 def _vendor_unit_known(inputs: StudyInputs) -> bool:
     return inputs.vendor_map is not None and inputs.vendor_map.unit_known
 
@@ -286,76 +314,6 @@ def _vendor(image: ScalarImage) -> GluCestMap:
         valid=valid,
         grid=image.grid,
     )
-
-
-def _regions(inputs: StudyInputs, grid: Grid | None) -> tuple[tuple[Region, ...], dict[str, str]]:
-    if grid is None:
-        return (), {}
-    placed: list[Region] = []
-    reasons: dict[str, str] = {}
-    for region in inputs.regions:
-        try:
-            placed.append(region_on_grid(region, grid))
-        except GeometryError as fault:
-            reasons[region.name] = str(fault)
-    return tuple(placed), reasons
-
-
-def _region_results(
-    glucest: GluCestMap | None, fields: FieldMaps | None, regions: tuple[Region, ...]
-) -> tuple[dict[str, RegionStatistic], dict[str, RegionResult | None], dict[str, str]]:
-    statistics: dict[str, RegionStatistic] = {}
-    results: dict[str, RegionResult | None] = dict.fromkeys(REGION_NAMES)
-    reasons: dict[str, str] = {}
-    if glucest is None:
-        return statistics, results, reasons
-    for region in regions:
-        try:
-            statistic = region_statistic(
-                glucest.percent, glucest.standard_error, glucest.valid, region.fraction
-            )
-        except NumericalError as fault:
-            reasons[region.name] = str(fault)
-            continue
-        statistics[region.name] = statistic
-        results[region.name] = _region_result(statistic, region, fields)
-    absent = "no region was sent; store a DICOM SEG or RTSTRUCT of the hippocampi and amygdalae"
-    for name in REGION_NAMES:
-        if results[name] is None:
-            reasons.setdefault(name, absent)
-    return statistics, results, reasons
-
-
-def _region_result(
-    statistic: RegionStatistic, region: Region, fields: FieldMaps | None
-) -> RegionResult:
-    _, row_mm, column_mm = region.grid.spacing_mm
-    cell_mm3 = row_mm * column_mm * region.grid.slice_thickness_mm
-    return RegionResult(
-        mean=statistic.mean,
-        median=statistic.median,
-        sd=statistic.sd,
-        standard_error=statistic.standard_error,
-        voxels=statistic.effective_voxels,
-        valid_fraction=statistic.valid_fraction,
-        volume_in_slab_mm3=float(region.fraction.sum()) * cell_mm3,
-        b0_shift_ppm=None if fields is None else _spread(fields.b0_shift_ppm, region),
-        relative_b1=(
-            None
-            if fields is None or fields.relative_b1 is None
-            else _spread(fields.relative_b1, region)
-        ),
-        roi_source=f"{region.source.form}, {region.source.creation}",
-    )
-
-
-def _spread(values: Real, region: Region) -> Spread | None:
-    used = (region.fraction > 0.0) & np.isfinite(values)
-    if not used.any():
-        return None
-    x, weight = values[used], region.fraction[used]
-    low, middle, high = (weighted_quantile(x, weight, q) for q in (0.05, 0.5, 0.95))
-    return Spread(median=middle, p5=low, p95=high)
 
 
 def _asymmetry(
@@ -429,7 +387,7 @@ def _usable(
             f"{side}: {statistic.valid_fraction:.0%} of the region is valid (B0, B1, signal), "
             f"at least {settings.min_valid_fraction:.0%} needed"
         )
-    return Estimate(value=statistic.mean, standard_error=statistic.standard_error)
+    return Estimate(value=statistic.value, standard_error=statistic.standard_error)
 
 
 def _status(asymmetry: AsymmetryResult) -> Status:

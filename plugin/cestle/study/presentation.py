@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from cestle.anatomy.sampling import RegionEstimator
 from cestle.gates import Verdict, worst
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Bool, Real
@@ -42,11 +43,12 @@ TEXT_KEYS: Final = frozenset(
         ),
         *(
             "column_region",
-            "column_mean",
+            "column_value",
             "column_voxels",
             "column_valid",
         ),
         *("column_b0", "column_b1"),
+        *(f"estimator_{estimator}" for estimator in RegionEstimator),
         *("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"),
         *("label_hippocampus_left", "label_hippocampus_right"),
         *("label_amygdala_left", "label_amygdala_right"),
@@ -62,7 +64,14 @@ TEXT_KEYS: Final = frozenset(
         *("call_left", "call_right", "call_indeterminate", "fact_rule", "fact_score"),
         *("fact_score_only", "fact_no_score", "not_a_diagnosis", "missing_title"),
         *("methods_title", "method_source_raw", "method_source_vendor_map", "method_fields"),
-        *("method_regions", "method_error", "method_cutoff", "mrs_not_assessed", "footer"),
+        *(
+            "method_regions",
+            "method_error",
+            "method_cutoff",
+            "method_comparison",
+            "mrs_not_assessed",
+            "footer",
+        ),
         *("more_lines", "map_title", "b0_title", "b1_title"),
         *("bare_left", "bare_right", "bare_indeterminate", "quality_title", "gate_line"),
         *("gates_passed", "budget_line"),
@@ -214,7 +223,8 @@ def build_page(
         anatomy_caption=text["anatomy_caption"].format(underlay=analysis.underlay_name),
         bar_caption=(text["bar_caption"], text["bar_note"]),
         columns=tuple(
-            text[f"column_{key}"] for key in ("region", "mean", "voxels", "valid", "b0", "b1")
+            text[f"column_{key}"].format(estimator=_estimator(analysis, text))
+            for key in ("region", "value", "voxels", "valid", "b0", "b1")
         ),
         rows=tuple(_region_row(analysis, *pair, text) for pair in _REGION_ORDER),
         indices=_indices(analysis, presentation),
@@ -376,7 +386,7 @@ def _region_cells(result: RegionResult) -> tuple[str, ...]:
     error = "" if result.standard_error is None else f" ± {result.standard_error:.2f}"
     b0, b1 = result.b0_shift_ppm, result.relative_b1
     return (
-        f"{result.mean:.2f}{error}".replace("-", "−"),
+        f"{result.value:.2f}{error}".replace("-", "−"),
         f"{result.voxels:.0f}",
         f"{100.0 * result.valid_fraction:.0f}",
         "–" if b0 is None else signed(b0.median, 2),
@@ -508,11 +518,23 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     lines = [
         text[f"method_source_{glucest.source}"],
         text["method_fields"].format(b0=glucest.b0_method, b1=glucest.b1_method),
-        text["method_regions"].format(sources="; ".join(origins) or "–"),
+        text["method_regions"].format(
+            sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
+        ),
         text["method_error"],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
             source=results.lateralization.cutoff_source,
         ),
     ]
+    if results.comparison is not None:
+        shown = ", ".join(
+            f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
+            for name, value in results.comparison.indices.items()
+        )
+        lines.append(text["method_comparison"].format(indices=shown))
     return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
+
+
+def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
+    return text[f"estimator_{analysis.results.glucest.estimator}"]

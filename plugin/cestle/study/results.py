@@ -12,6 +12,7 @@ from cestle.biomarkers.lateralization import LateralizationResult as Lateralizat
 from cestle.cest.uncertainty import ErrorBudget
 from cestle.gates import Gate, worst
 from cestle.measurement import Estimate, Side
+from cestle.study.comparison import MethodComparison
 from cestle.study.confidence import Confidence
 
 SCHEMA: Final = "cestle-results/1"
@@ -40,10 +41,12 @@ class RegionResult:
 
     Parameters
     ----------
+    value
+        What stands for the region in the indices, by the estimator of the block [%].
     mean, median, sd
         Weighted by each voxel's share of the region, over valid voxels [%].
     standard_error
-        Of the mean, from the measurement [percentage points]; None where it cannot be known.
+        Of `value`, from the measurement [percentage points]; None where it cannot be known.
     voxels
         Effective number of voxels, (Σw)² / Σw².
     valid_fraction
@@ -56,6 +59,7 @@ class RegionResult:
         Where the region came from, in words.
     """
 
+    value: float
     mean: float
     median: float
     sd: float
@@ -76,6 +80,8 @@ class GluCestResult:
     b0_method: str
     b1_method: str
     source: str
+    estimator: str
+    edge_erosion_voxels: int
     rois: dict[str, RegionResult | None]
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -136,6 +142,8 @@ class StudyResults:
         The quality gates; none for the vendor's map.
     confidence
         Error budgets and repeatability; empty for the vendor's map.
+    comparison
+        The indices by the method that is published most; None when the map was made that way.
     motion
         Motion between the saturation images; None when they were not registered.
     onset_side
@@ -159,6 +167,7 @@ class StudyResults:
     onset_side: Side | None
     quality: tuple[Gate, ...] = ()
     confidence: Confidence = field(default_factory=Confidence)
+    comparison: MethodComparison | None = None
     motion: MotionResult | None = None
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
@@ -187,10 +196,18 @@ class StudyResults:
                     "b0": glucest.b0_method,
                     "b1": glucest.b1_method,
                     "source": glucest.source,
+                    "estimator": glucest.estimator,
+                    "edge_erosion_voxels": glucest.edge_erosion_voxels,
                 },
                 "rois": {name: _region(value) for name, value in glucest.rois.items()},
             },
             "asymmetry": {**indices, "reasons": dict(self.asymmetry.reasons)},
+            "comparison": None
+            if self.comparison is None
+            else {
+                "method": {"b0": self.comparison.b0_method, "b1": self.comparison.b1_method},
+                **self.comparison.indices,
+            },
             "mrs": {
                 "status": "not_computed",
                 "reasons": [self.mrs_reason],
@@ -294,6 +311,7 @@ def _region(value: RegionResult | None) -> dict[str, Any] | None:
     if value is None:
         return None
     return {
+        "value": value.value,
         "mean": value.mean,
         "median": value.median,
         "sd": value.sd,

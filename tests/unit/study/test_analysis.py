@@ -1,11 +1,17 @@
 """The order of the steps: laws of sides, missing inputs, the vendor's map."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cestle.anatomy.sampling import RegionEstimator
+from cestle.cest.b0 import B0Method
+from cestle.cest.b1 import B1Method
+from cestle.cest.glucest import GluCestSettings
 from cestle.cest.images import SaturationImages
+from cestle.gates import Verdict
 from cestle.geometry import Grid
 from cestle.measurement import Side
 from cestle.phantom.study import SimulationSettings, simulate
@@ -35,8 +41,8 @@ def images(left=0.10, right=0.08, noise=0.0, grid=GRID):
     return images_from(spectrum, grid, noise=noise)
 
 
-def analyse(inputs):
-    return analyse_study(inputs, AnalysisSettings(), PROVENANCE)
+def analyse(inputs, **settings):
+    return analyse_study(inputs, AnalysisSettings(**settings), PROVENANCE)
 
 
 def test_known_contrast_gives_known_indices():
@@ -222,7 +228,7 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     assert set(content) == {
         "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
         "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "quality",
-        "error_budget", "repeatability", "motion", "outputs",
+        "error_budget", "repeatability", "motion", "comparison", "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",
@@ -232,3 +238,96 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     for name, value in content["asymmetry"].items():
         if name != "reasons":
             assert value is not None or content["asymmetry"]["reasons"][name]
+
+
+@pytest.mark.parametrize("estimator", list(RegionEstimator))
+def test_every_estimator_measures_a_homogeneous_region(estimator):
+    """Where all voxels of a side are alike, every estimator gives their contrast and the index."""
+    inputs = study_inputs(images(), fields(GRID), REGIONS)
+    results = analyse(inputs, estimator=estimator).results
+    assert results.glucest.estimator == estimator
+    assert results.glucest.rois["hippocampus_left"].value == pytest.approx(10.0)
+    assert results.asymmetry.indices["dai_glu_h_epi"].value == pytest.approx(1 / 9)
+
+
+def test_the_index_follows_the_estimator():
+    """A tenth of the voxels ten times too bright moves the index of the mean, not of the median."""
+    contrast = contrast_map()
+    spoilt = np.zeros(GRID.shape, dtype=bool)
+    spoilt[:, ::10, :] = True
+    contrast = np.where(spoilt & (contrast > 0.09), 0.5, contrast)
+
+    def spectrum(offset):
+        return np.where(offset < 0, np.log(0.3), np.log(0.3 * (1.0 - contrast)))
+
+    inputs = study_inputs(images_from(spectrum, GRID), fields(GRID), REGIONS)
+    mean, median = (
+        analyse(inputs, estimator=one).results.asymmetry.indices["dai_glu_h_epi"].value
+        for one in (RegionEstimator.MEAN, RegionEstimator.MEDIAN)
+    )
+    assert median == pytest.approx(1 / 9)
+    assert mean > median + 0.05
+
+
+def test_erosion_takes_the_edge_off():
+    """One layer less leaves the contrast on fewer voxels; too many leave none, with a reason."""
+    inputs = study_inputs(images(), fields(GRID), REGIONS)
+    plain, eroded, gone = (
+        analyse(inputs, edge_erosion_voxels=layers).results.glucest for layers in (0, 1, 20)
+    )
+    whole, core = (one.rois["hippocampus_left"] for one in (plain, eroded))
+    assert core.voxels < whole.voxels
+    assert core.value == pytest.approx(whole.value)
+    assert gone.rois["hippocampus_left"] is None
+    assert "edge_erosion_voxels" in gone.reasons["hippocampus_left"]
+
+
+def test_the_published_method_stands_beside_ours():
+    """The indices by quadratic B0 and no B1 correction are given; of flat fields both agree."""
+    results = analyse(study_inputs(images(noise=1.0), fields(GRID), REGIONS)).results
+    own = results.asymmetry.indices["dai_glu_h_epi"]
+    other = results.comparison.indices["dai_glu_h_epi"]
+    assert (results.comparison.b0_method, results.comparison.b1_method) == ("quadratic", "none")
+    assert abs(own.value - other) < 2.0 * own.standard_error
+    gates = {gate.scope: gate for gate in results.quality if gate.name == "methods_agree"}
+    assert gates["hippocampus"].verdict is Verdict.PASS
+
+
+def test_no_comparison_with_the_published_method_itself():
+    """A map made by quadratic B0 without B1 correction is compared with nothing."""
+    settings = GluCestSettings(b0_method=B0Method.QUADRATIC)
+    inputs = study_inputs(images(), fields(GRID), REGIONS)
+    assert analyse(inputs, glucest=settings).results.comparison is None
+
+
+def test_methods_that_disagree_are_flagged():
+    """Where dividing by a B1 that differs between the sides moves the index, the gate warns."""
+    b1 = np.where(contrast_map(1.0, 0.0) > 0.5, 1.15, 0.85)
+    settings = GluCestSettings(b1_method=B1Method.DIVIDE)
+    inputs = study_inputs(images(noise=1.0), fields(GRID, relative_b1=b1), REGIONS)
+    results = analyse(inputs, glucest=settings).results
+    gate = next(gate for gate in results.quality if gate.name == "methods_agree")
+    assert gate.verdict is Verdict.WARN
+    assert "corrections decide" in gate.sentence
+
+
+def test_extrapolated_voxels_are_flagged():
+    """Voxels beyond the outer offsets serve where settings allow it, and the gate counts them."""
+    shift = np.where(contrast_map(1.0, 0.0) > 0.5, 0.45, 0.0)
+    settings = GluCestSettings(max_b0_shift_ppm=0.5)
+    inputs = study_inputs(images(noise=1.0), fields(GRID, shift), REGIONS)
+    results = analyse(inputs, glucest=settings).results
+    assert results.glucest.rois["hippocampus_left"] is not None
+    verdicts = {g.scope: g.verdict for g in results.quality if g.name == "b0_in_range"}
+    assert verdicts["hippocampus_left"] is Verdict.FAIL
+    assert verdicts["hippocampus_right"] is Verdict.PASS
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "pass"), (0.01, "warn"), (0.05, "fail")])
+def test_clipped_images_are_flagged(share, verdict):
+    """Voxels at the largest number of the file warn, and many of them forbid a call."""
+    scan = replace(images(noise=1.0), clipped_share=share)
+    results = analyse(study_inputs(scan, fields(GRID), REGIONS)).results
+    gate = next(gate for gate in results.quality if gate.name == "clipped")
+    assert gate.verdict.value == verdict
+    assert (results.lateralization.call is Call.INDETERMINATE) is (verdict == "fail")
