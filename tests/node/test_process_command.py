@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -101,6 +102,23 @@ def test_label_map_serves_as_region(capsys, quiet_phantom, written_study, tmp_pa
     process(capsys, written_study, tmp_path / "b")
     one, other = (results(tmp_path / name)["asymmetry"] for name in "ab")
     assert one["dai_glu_h_epi"]["value"] == pytest.approx(other["dai_glu_h_epi"]["value"], abs=1e-3)
+
+
+def test_tissue_map_wins_over_the_t1(capsys, quiet_phantom, written_study, tmp_path):
+    """Tissue shares come from the T1, from a file that is named, and never from a wrong file."""
+    process(capsys, written_study, tmp_path / "a")
+    assert results(tmp_path / "a")["glucest"]["method"]["tissue"] == "t1"
+    numbers = np.array([0, 0, 0, 1, 2, 3, 2, 2, 2, 2], dtype=np.int16)  # of each label of the head
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ quiet_phantom.t1_grid.affine
+    file = tmp_path / "tissue.nii.gz"
+    nib.save(nib.Nifti1Image(numbers[quiet_phantom.t1_labels], affine), file)
+    options = ("--tissue-map", str(file), "--tissue-scheme")
+    code, _, err = process(capsys, written_study, tmp_path / "b", *options, "fluid-grey-white")
+    assert code == 0, err
+    assert results(tmp_path / "b")["glucest"]["method"]["tissue"] == "given"
+    code, _, err = process(capsys, written_study, tmp_path / "c", *options, "unheard-of")
+    assert code == 2
+    assert "label scheme 'unheard-of'" in messages(err)[0]
 
 
 def test_without_b0_map_the_result_is_partial(capsys, own_study, tmp_path):

@@ -9,6 +9,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from cestle.physics import Bool, Real
 
 Single = npt.NDArray[np.float32]
+Counts = npt.NDArray[np.int_]
 
 _BLOCK_MM: Final = 8.0
 _WIDTH_MM: Final = 16.0
@@ -61,13 +62,14 @@ class SmoothField:
         sums = [_in_blocks(values, self._counts, 0.0).sum(axis=-1) for values in (residual, weight)]
         return self._smoothed(sums[0], sums[1], _WIDTH_MM)
 
-    def on(self, shape: tuple[int, ...], every: npt.NDArray[np.int_]) -> Single:
+    def on(self, shape: tuple[int, ...], every: Counts) -> Single:
         """The last factor on a finer grid, of whose voxels each `every`-th is one of this."""
         return self._to_voxels(shape, every)
 
-    def _blocks(self, size_mm: float) -> npt.NDArray[np.int_]:
-        counts = np.maximum(1, np.round(size_mm / self._spacing_mm)).astype(int)
-        return np.minimum(counts, self._shape)
+    def _blocks(self, size_mm: float) -> Counts:
+        counts: Counts = np.maximum(1, np.round(size_mm / self._spacing_mm)).astype(int)
+        largest: Counts = np.array(self._shape)
+        return np.where(counts < largest, counts, largest)
 
     def _smoothed(self, total: Real, weight: Real, width_mm: float) -> Single:
         width = width_mm / (self._counts * self._spacing_mm)
@@ -77,7 +79,7 @@ class SmoothField:
         self._logarithm = found / np.maximum(known, 1e-3 * max(float(known.mean()), 1e-30))
         return self._to_voxels(self._shape, np.ones(3, dtype=int))
 
-    def _to_voxels(self, shape: tuple[int, ...], every: npt.NDArray[np.int_]) -> Single:
+    def _to_voxels(self, shape: tuple[int, ...], every: Counts) -> Single:
         """Linear between the centres of the blocks."""
         scale = 1.0 / (self._counts * every)
         # voxel i of the finer grid lies at (i − every//2)/every of this one
@@ -85,10 +87,11 @@ class SmoothField:
         logarithm = affine_transform(
             self._logarithm, scale, start, output_shape=shape, order=1, mode="nearest"
         )
-        return np.exp(logarithm).astype(np.float32)
+        factor: Single = np.exp(logarithm).astype(np.float32)
+        return factor
 
 
-def _in_blocks(values: Real, counts: npt.NDArray[np.int_], filling: float) -> Real:
+def _in_blocks(values: Real, counts: Counts, filling: float) -> Real:
     """Voxels of each block along the last axis, shape (blocks, blocks, blocks, voxels)."""
     pad = [(0, int(-size % count)) for size, count in zip(values.shape, counts, strict=True)]
     padded = np.pad(values, pad, constant_values=filling)

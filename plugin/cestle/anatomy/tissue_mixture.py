@@ -141,19 +141,22 @@ def _residual(
     certain = posterior / (mixture.spread[1:, None] / mixture.level[1:, None]) ** 2
     expected = np.sum(certain * np.log(mixture.level[1:, None]), axis=0)
     place = _bins(relative[known] / shading[known])
-    residual, weight = np.zeros(relative.shape), np.zeros(relative.shape)
+    residual: Real = np.zeros(relative.shape)
+    weight: Real = np.zeros(relative.shape)
     weight[known] = certain.sum(axis=0)[place]
     residual[known] = weight[known] * np.log(relative[known]) - expected[place]
     return residual, weight
 
 
 def _centres() -> Real:
-    return (np.arange(_BINS) + 0.5) * (_BRIGHTEST / _BINS)
+    centres: Real = (np.arange(_BINS, dtype=np.float64) + 0.5) * (_BRIGHTEST / _BINS)
+    return centres
 
 
 def _bins(relative: Single) -> npt.NDArray[np.intp]:
     scaled = relative * np.float32(_BINS / _BRIGHTEST)
-    return np.clip(scaled, 0, _BINS - 1).astype(np.intp)
+    bins: npt.NDArray[np.intp] = np.clip(scaled, 0, _BINS - 1).astype(np.intp)
+    return bins
 
 
 def _histogram(relative: Single) -> Real:

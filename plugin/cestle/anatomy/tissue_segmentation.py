@@ -115,9 +115,7 @@ def _aligned(target: Grid, steps_mm: Real, margin_mm: float) -> Grid:
     distance, row_mm, column_mm = target.spacing_mm
     thickness = distance * (target.shape[0] - 1) + target.slice_thickness_mm
     margins = 2 * np.ceil(margin_mm / steps_mm[0]) * steps_mm[0]
-    extent = np.array(
-        [thickness + margins, row_mm * target.shape[1], column_mm * target.shape[2]]
-    )
+    extent = np.array([thickness + margins, row_mm * target.shape[1], column_mm * target.shape[2]])
     counts = np.ceil(extent / steps_mm - 1e-6).astype(int)
     affine = np.eye(4)
     affine[:3, :3] = target.affine[:3, :3] / np.array(target.spacing_mm) * steps_mm
@@ -151,7 +149,7 @@ def _brain(values: Real, source: Grid, target: Grid, fine: Grid) -> Bool:
     """The brain on the fine grid, found on a coarse and thicker one."""
     coarse = _aligned(target, np.full(3, _COARSE_MM), _COARSE_MARGIN_MM)
     brightness, _ = _sampled(values, source, coarse)
-    mask = brain_mask(brightness, coarse.spacing_mm)
+    mask = brain_mask(brightness.astype(np.float64), coarse.spacing_mm)
     share, _ = _sampled(mask.astype(np.float32), coarse, fine)
     brain: Bool = share > 0.5
     return brain
@@ -193,8 +191,8 @@ def _require_brain(brain: Bool, slabs: Real, fine: Grid) -> None:
 
 def _require_separation(mixture: TissueMixture) -> None:
     pairs = (("fluid and grey matter", FLUID, GREY), ("grey and white matter", GREY, WHITE))
-    for words, low, high in pairs:
-        found = mixture.separation(low, high)
+    for words, dark, bright in pairs:
+        found = mixture.separation(dark, bright)
         if found < LEAST_SEPARATION:
             raise NumericalError(
                 f"{words} differ by {found:.1f} times their spread in the T1, at least "

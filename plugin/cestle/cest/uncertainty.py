@@ -6,9 +6,9 @@ cancels between the sides does cancel.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from scipy.ndimage import shift as shifted
@@ -16,15 +16,27 @@ from scipy.ndimage import shift as shifted
 from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
 from cestle.cest.noise import noise_correlation, repeated_pairs, roughness, sum_variance
 from cestle.cest.registration import SYSTEMATIC_MM
+from cestle.cest.tissue import TissueClass, TissueFractions
 from cestle.errors import NumericalError
 from cestle.geometry import Grid
 from cestle.physics import Bool, Real, hz_to_ppm
 
-Evaluate = Callable[[SaturationImages, FieldMaps | None], GluCestMap]
-"""Makes the map; called again with perturbed images and fields."""
-
 _B0_STEP_HZ: Final = 1.0
 _B1_STEP: Final = 0.01
+
+
+class Evaluate(Protocol):
+    """Makes the map; called again with perturbed images and fields."""
+
+    def __call__(
+        self,
+        images: SaturationImages,
+        fields: FieldMaps | None,
+        *,
+        tissue_fractions: TissueFractions | None = None,
+    ) -> GluCestMap:
+        """The map of images, fields and shares."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +152,7 @@ def error_budget(
     regions: Mapping[str, Real],
     indices: Mapping[str, tuple[str, str]],
     settings: UncertaintySettings | None = None,
+    tissue: TissueFractions | None = None,
 ) -> Uncertainty:
     """Follow every error through the map to regional means and indices.
 
@@ -155,6 +168,8 @@ def error_budget(
         The two regions that each index (a − b)/(a + b) compares, patient's left first.
     settings
         Errors that the images do not tell; the defaults when None.
+    tissue
+        Shares of the tissues that the map is made with; None where it is made without.
 
     Raises
     ------
@@ -164,7 +179,7 @@ def error_budget(
     settings = settings or UncertaintySettings()
     foreground = _foreground(images)
     correlation = noise_correlation(images, foreground)
-    work = _Work(images, fields, evaluate, regions)
+    work = _Work(images, fields, evaluate, regions, tissue)
     b0_noise_hz, b1_noise = _field_noise(fields, settings, foreground, images.f0_mhz)
     effects = {
         "noise": work.noise(correlation),
@@ -208,12 +223,13 @@ def within_scan_repeatability(
     evaluate: Evaluate,
     regions: Mapping[str, Real],
     indices: Mapping[str, tuple[str, str]],
+    tissue: TissueFractions | None = None,
 ) -> dict[str, Repeatability] | None:
     """Indices from the first repeats against those from the last; None without repeats.
 
     Parameters
     ----------
-    images, fields, evaluate, regions, indices
+    images, fields, evaluate, regions, indices, tissue
         As in `error_budget`.
 
     Raises
@@ -226,7 +242,7 @@ def within_scan_repeatability(
         return None
     values = []
     for half in halves:
-        glucest = evaluate(half, fields)
+        glucest = evaluate(half, fields, tissue_fractions=tissue)
         means = {
             name: float(np.sum(_shares(glucest.valid, share, name) * _filled(glucest.percent)))
             for name, share in regions.items()
@@ -245,18 +261,23 @@ class _Work:
         fields: FieldMaps | None,
         evaluate: Evaluate,
         regions: Mapping[str, Real],
+        tissue: TissueFractions | None,
     ) -> None:
         slices = _met_slices(regions)
         self.names = tuple(regions)
         self.images = _cut_images(images, slices)
         self.fields = None if fields is None else _cut_fields(fields, slices)
         self.fractions = {name: share[slices] for name, share in regions.items()}
+        self._tissue = None if tissue is None else _cut_tissue(tissue, slices)
         self._evaluate = evaluate
-        self.glucest = evaluate(self.images, self.fields)
+        self.glucest = self._map(self.images, self.fields)
         self.shares = np.stack(
             [_shares(self.glucest.valid, self.fractions[name], name) for name in self.names]
         )
         self.means = self._sum(_filled(self.glucest.percent))
+
+    def _map(self, images: SaturationImages, fields: FieldMaps | None) -> GluCestMap:
+        return self._evaluate(images, fields, tissue_fractions=self._tissue)
 
     def _sum(self, values: Real) -> Real:
         total: Real = np.sum(self.shares * values, axis=(1, 2, 3))
@@ -264,7 +285,7 @@ class _Work:
 
     def change(self, images: SaturationImages, fields: FieldMaps | None) -> Real:
         """Change of each voxel; 0 where either map is not valid."""
-        return _filled(self._evaluate(images, fields).percent - self.glucest.percent)
+        return _filled(self._map(images, fields).percent - self.glucest.percent)
 
     def mean_change(self, images: SaturationImages, fields: FieldMaps | None) -> Real:
         """Change of the mean of each region, shape (regions,)."""
@@ -472,6 +493,10 @@ def _cut_fields(fields: FieldMaps, slices: slice) -> FieldMaps:
         relative_b1=None if b1 is None else b1[slices],
         grid=_cut_grid(fields.grid, slices),
     )
+
+
+def _cut_tissue(tissue: TissueFractions, slices: slice) -> TissueFractions:
+    return TissueFractions(**{one.value: tissue.of(one)[slices] for one in TissueClass})
 
 
 def _cut_grid(grid: Grid, slices: slice) -> Grid:

@@ -31,6 +31,18 @@ def process(
         str | None,
         typer.Option("--label-scheme", help="Numbers of the label maps, such as freesurfer."),
     ] = None,
+    tissue_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--tissue-map",
+            help="Label map (NIfTI) of grey, white and fluid; without it they are found in the T1.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    tissue_scheme: Annotated[
+        str, typer.Option("--tissue-scheme", help="Numbers of the tissue map.")
+    ] = "freesurfer",
     onset_side: Annotated[
         Side | None, typer.Option("--onset-side", help="Known side of seizure onset.")
     ] = None,
@@ -54,6 +66,8 @@ def process(
         origin=f"process {created.isoformat()}",
         roi_files=tuple(roi or ()),
         label_scheme=label_scheme,
+        tissue_map=tissue_map,
+        tissue_scheme=tissue_scheme,
         onset_side=onset_side,
         analysis=analysis,
         templates=templates,

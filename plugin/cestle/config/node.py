@@ -179,6 +179,7 @@ class AnalysisSection(_Section):
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
+    tissue_from_t1: bool = True
     max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
     min_relative_b1: Annotated[float, Field(gt=0)] = 0.6
     max_relative_b1: Annotated[float, Field(gt=0)] = 1.4

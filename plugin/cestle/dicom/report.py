@@ -350,6 +350,7 @@ class _Builder:
                     f"source: {method.source}",
                     f"b0: {method.b0_method}",
                     f"b1: {method.b1_method}",
+                    f"tissue shares: {method.tissue}",
                     f"rule: {call.rule}",
                     f"cut-off: {call.cutoff:g}",
                     f"cut-off source: {call.cutoff_source}",

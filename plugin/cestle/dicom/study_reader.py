@@ -27,6 +27,7 @@ from cestle.dicom.images import Slice, in_order_of, read_values, rescale, slices
 from cestle.dicom.label_map_reader import is_label_map
 from cestle.dicom.regions import REGION_CLASSES, read_regions
 from cestle.dicom.saturation import SaturationReading, read_saturation
+from cestle.dicom.tissue_map_reader import DEFAULT_TISSUE_SCHEME, read_tissue_fractions
 from cestle.errors import GeometryError, InputError, ProtocolError
 from cestle.geometry import Grid, grid_difference_mm, require_same_grid
 from cestle.measurement import Side
@@ -119,6 +120,8 @@ def read_study(
     roi_files: Sequence[Path] = (),
     onset_side: Side | None = None,
     label_scheme: str | None = None,
+    tissue_map: Path | None = None,
+    tissue_scheme: str = DEFAULT_TISSUE_SCHEME,
 ) -> ReadStudy:
     """Read one study.
 
@@ -135,12 +138,14 @@ def read_study(
         Known side of seizure onset.
     label_scheme
         Scheme of label maps that have no JSON file beside them.
+    tissue_map, tissue_scheme
+        Label map of grey matter, white matter and fluid that a person named, and its scheme.
 
     Raises
     ------
     InputError
-        When there is no DICOM object, more than one study or patient, pixels are truncated, or
-        two candidates for one role cannot be told apart.
+        When there is no DICOM object, more than one study or patient, pixels are truncated, two
+        candidates for one role cannot be told apart, or the tissue map cannot be used.
     LateralityError
         When the side of a region contradicts the geometry.
     """
@@ -183,6 +188,11 @@ def read_study(
         anatomy=anatomy,
         regions=regions,
         onset_side=onset_side,
+        tissue=(
+            None
+            if tissue_map is None or saturation is None
+            else read_tissue_fractions(tissue_map, scheme=tissue_scheme, target=saturation.grid)
+        ),
         missing=tuple(collect.missing),
     )
     return ReadStudy(

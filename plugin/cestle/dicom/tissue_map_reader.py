@@ -26,6 +26,8 @@ TISSUE_SCHEMES: Final[Mapping[str, Mapping[TissueClass, tuple[int, ...]]]] = {
 }
 """Numbers of each tissue, by the name of the scheme."""
 
+DEFAULT_TISSUE_SCHEME: Final = "freesurfer"
+
 
 def read_tissue_fractions(path: Path, *, scheme: str, target: Grid) -> TissueFractions:
     """Share of each tissue in the voxels of the CEST series.

@@ -23,6 +23,7 @@ from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.dicom.study_reader import ReadStudy, read_study
+from cestle.dicom.tissue_map_reader import DEFAULT_TISSUE_SCHEME
 from cestle.errors import InputError
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
@@ -58,6 +59,10 @@ class ProcessRequest:
         Label maps outside DICOM.
     label_scheme
         Which numbers they use; None when a JSON file beside each says so.
+    tissue_map
+        Label map of grey matter, white matter and fluid; None for the shares of the T1.
+    tissue_scheme
+        Which numbers it uses.
     onset_side
         Known side of seizure onset.
     revision
@@ -75,6 +80,8 @@ class ProcessRequest:
     templates: TemplatesSection
     roi_files: tuple[Path, ...] = ()
     label_scheme: str | None = None
+    tissue_map: Path | None = None
+    tissue_scheme: str = DEFAULT_TISSUE_SCHEME
     onset_side: Side | None = None
     revision: int = 1
     origin: str = "process"
@@ -111,6 +118,7 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         registered=section.registration,
         estimator=RegionEstimator(section.region_estimator),
         edge_erosion_voxels=section.edge_erosion_voxels,
+        tissue_from_t1=section.tissue_from_t1,
         min_effective_voxels={
             Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,
@@ -168,6 +176,8 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         roi_files=request.roi_files,
         onset_side=request.onset_side,
         label_scheme=request.label_scheme,
+        tissue_map=request.tissue_map,
+        tissue_scheme=request.tissue_scheme,
     )
     _require_glucest(study)
     progress("computing the GluCEST map and the indices")

@@ -28,6 +28,7 @@ from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Real
 from cestle.study.comparison import agreement_gates, compare_methods
 from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
+from cestle.study.fluid import fluid_gates, with_fluid, without_fluid
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.quality import STUDY, assess_quality
 from cestle.study.region_means import (
@@ -45,6 +46,7 @@ from cestle.study.results import (
     StudyResults,
 )
 from cestle.study.scan import GluCestScan, measure_scan
+from cestle.study.tissue import NO_TISSUE, tissue_of_study
 
 MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
 VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
@@ -74,6 +76,8 @@ class AnalysisSettings:
         Which one number stands for a region.
     edge_erosion_voxels
         Layers of voxels that are left out at the edge of each region.
+    tissue_from_t1
+        Whether tissue shares are taken from the T1 where none are given.
     uncertainty
         Sizes of the errors that the images do not tell.
     min_effective_voxels
@@ -92,6 +96,7 @@ class AnalysisSettings:
     registered: bool = True
     estimator: RegionEstimator = RegionEstimator.MEAN
     edge_erosion_voxels: int = 0
+    tissue_from_t1: bool = True
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     min_effective_voxels: Mapping[Structure, float] = field(
         default_factory=lambda: {Structure.HIPPOCAMPUS: 10.0, Structure.AMYGDALA: 10.0}
@@ -123,7 +128,8 @@ class StudyAnalysis:
     glucest
         The map; None when it could not be computed.
     regions
-        The regions on the grid of `glucest`, as used for the means.
+        The regions on the grid of `glucest`, as used for the means: without their edge where that
+        is asked for, and without voxels that hold much fluid where that is known.
     underlay
         Anatomy on the grid of `glucest`, averaged over the slab when it comes from the T1,
         otherwise the S(−3 ppm) image; None without a map. Shape of the grid [a.u.].
@@ -165,18 +171,22 @@ def analyse_study(
     regions, region_reasons = place_regions(
         inputs.regions, None if glucest is None else glucest.grid, settings.edge_erosion_voxels
     )
+    tissue = NO_TISSUE if scan is None else scan.tissue
+    regions, fluid, fluid_reasons = without_fluid(regions, tissue.fractions)
     estimator = settings.estimator if source == RAW_SOURCE else _without_reference(settings)
     means = region_means(
         glucest, None if scan is None else scan.fields, regions, estimator=estimator
     )
-    statistics, rois = means.statistics, means.results
-    reasons |= means.reasons | region_reasons
+    statistics, rois = means.statistics, with_fluid(means.results, fluid)
+    reasons |= means.reasons | region_reasons | fluid_reasons
+    if scan is not None and tissue.reason:
+        reasons["tissue"] = tissue.reason
     confidence = Confidence()
     gates: tuple[Gate, ...] = ()
     if scan is not None:
         measured = regions_as_weighted(regions, means, estimator)
         confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
-        gates = assess_quality(scan, regions, settings.glucest)
+        gates = assess_quality(scan, regions, settings.glucest) + fluid_gates(fluid)
         rois = _with_errors(rois, confidence)
     if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
         # the indices are free of scale, every other number would look like percent
@@ -211,6 +221,7 @@ def analyse_study(
             source=source,
             estimator=str(estimator),
             edge_erosion_voxels=settings.edge_erosion_voxels,
+            tissue=str(tissue.origin),
             rois=rois,
             reasons=reasons,
         ),
@@ -244,7 +255,11 @@ def _scan(
         return None, {"glucest_map": why}
     try:
         return measure_scan(
-            inputs.saturation, inputs.fields, settings.glucest, registered=settings.registered
+            inputs.saturation,
+            inputs.fields,
+            settings.glucest,
+            registered=settings.registered,
+            tissue=tissue_of_study(inputs, inputs.saturation.grid, from_t1=settings.tissue_from_t1),
         ), {}
     except InputError as fault:
         return None, {"glucest_map": str(fault)}

@@ -83,9 +83,15 @@ def assess_confidence(
         regions=shares,
         indices=pairs,
         settings=_with_motion(sizes, scan.registration),
+        tissue=scan.tissue.fractions,
     )
     repeats = within_scan_repeatability(
-        scan.images, scan.fields, evaluate=evaluate, regions=shares, indices=pairs
+        scan.images,
+        scan.fields,
+        evaluate=evaluate,
+        regions=shares,
+        indices=pairs,
+        tissue=scan.tissue.fractions,
     )
     budgets = found.regions | found.indices
     if settings.b1_method is B1Method.NONE:

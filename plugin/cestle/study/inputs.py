@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
+from cestle.cest.tissue import TissueFractions
 from cestle.geometry import Grid
 from cestle.measurement import Side
 from cestle.physics import Real
@@ -49,6 +50,8 @@ class StudyInputs:
         Regions as drawn, each on its own grid, sides verified.
     onset_side
         Known side of seizure onset, only when an order or a person stated it.
+    tissue
+        Shares of the tissues on the grid of `saturation`, when a person gave a segmentation.
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
@@ -61,4 +64,5 @@ class StudyInputs:
     anatomy: ScalarImage | None
     regions: tuple[Region, ...]
     onset_side: Side | None
+    tissue: TissueFractions | None = None
     missing: tuple[tuple[str, str], ...] = ()

@@ -29,6 +29,7 @@ from cestle.render.content import (
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.results import Call, RegionResult
+from cestle.study.tissue import TissueOrigin
 
 TEXT_KEYS: Final = frozenset(
     {
@@ -64,6 +65,7 @@ TEXT_KEYS: Final = frozenset(
         *("call_left", "call_right", "call_indeterminate", "fact_rule", "fact_score"),
         *("fact_score_only", "fact_no_score", "not_a_diagnosis", "missing_title"),
         *("methods_title", "method_source_raw", "method_source_vendor_map", "method_fields"),
+        *(f"tissue_{origin}" for origin in TissueOrigin),
         *(
             "method_regions",
             "method_error",
@@ -517,7 +519,9 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     origins = dict.fromkeys(r.roi_source for r in glucest.rois.values() if r is not None)
     lines = [
         text[f"method_source_{glucest.source}"],
-        text["method_fields"].format(b0=glucest.b0_method, b1=glucest.b1_method),
+        text["method_fields"].format(
+            b0=glucest.b0_method, b1=glucest.b1_method, tissue=text[f"tissue_{glucest.tissue}"]
+        ),
         text["method_regions"].format(
             sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
         ),

@@ -99,6 +99,22 @@ LIMITS: Final[Mapping[str, Limits]] = {
         higher_is_better=False,
         action="lower the receive gain or the image scale of the scanner, repeat the CEST series",
     ),
+    "csf_share": Limits(
+        quantity="share of fluid in the region, by the T1",
+        unit="%",
+        warn=10.0,
+        fail=None,
+        higher_is_better=False,
+        action="voxels with a tenth of fluid or more are left out; place the slice along the axis",
+    ),
+    "csf_left_right": Limits(
+        quantity="difference of the share of fluid between the sides, by the T1",
+        unit="%",
+        warn=5.0,
+        fail=None,
+        higher_is_better=False,
+        action="read the index with partial volume in mind; place the slice symmetrically",
+    ),
     "motion": Limits(
         quantity="largest displacement of an image within its plane",
         unit="mm",

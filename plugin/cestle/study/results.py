@@ -57,6 +57,9 @@ class RegionResult:
         Fields over the region; None where no map was used.
     roi_source
         Where the region came from, in words.
+    csf_share, csf_left_out
+        Mean share of fluid over the region, and share of the region in voxels that hold too much
+        of it to count; None where tissue shares are not known.
     """
 
     value: float
@@ -70,11 +73,16 @@ class RegionResult:
     b0_shift_ppm: Spread | None
     relative_b1: Spread | None
     roi_source: str
+    csf_share: float | None = None
+    csf_left_out: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GluCestResult:
-    """The GluCEST block: the method and the regions, keyed ``hippocampus_left`` and so on."""
+    """The GluCEST block: the method and the regions, keyed ``hippocampus_left`` and so on.
+
+    `tissue` is where tissue shares came from: "none", "t1" or "given".
+    """
 
     computed: bool
     b0_method: str
@@ -82,6 +90,7 @@ class GluCestResult:
     source: str
     estimator: str
     edge_erosion_voxels: int
+    tissue: str
     rois: dict[str, RegionResult | None]
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -198,6 +207,7 @@ class StudyResults:
                     "source": glucest.source,
                     "estimator": glucest.estimator,
                     "edge_erosion_voxels": glucest.edge_erosion_voxels,
+                    "tissue": glucest.tissue,
                 },
                 "rois": {name: _region(value) for name, value in glucest.rois.items()},
             },
@@ -322,4 +332,6 @@ def _region(value: RegionResult | None) -> dict[str, Any] | None:
         "b0_shift_ppm": _spread(value.b0_shift_ppm),
         "relative_b1": _spread(value.relative_b1),
         "roi_source": value.roi_source,
+        "csf_share": value.csf_share,
+        "csf_left_out": value.csf_left_out,
     }

@@ -8,6 +8,7 @@ from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
 from cestle.cest.registration import Registration, register
 from cestle.cest.selftest import Fit, SelfTest, check_b0_map
 from cestle.errors import ProtocolError
+from cestle.study.tissue import NO_TISSUE, StudyTissue
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +27,8 @@ class GluCestScan:
         The map.
     self_test
         Whether the B0 map fits; None without B0 correction.
+    tissue
+        Shares of the tissues that the map was made with.
     """
 
     images: SaturationImages
@@ -33,6 +36,7 @@ class GluCestScan:
     registration: Registration | None
     glucest: GluCestMap
     self_test: SelfTest | None
+    tissue: StudyTissue = NO_TISSUE
 
 
 def measure_scan(
@@ -41,6 +45,7 @@ def measure_scan(
     settings: GluCestSettings,
     *,
     registered: bool,
+    tissue: StudyTissue = NO_TISSUE,
 ) -> GluCestScan:
     """Make the map, unless the B0 map contradicts the images.
 
@@ -52,6 +57,8 @@ def measure_scan(
         How the map is made.
     registered
         Whether the images are registered first; a phantom without structure should not be.
+    tissue
+        Shares of the tissues; they are used where they fit the registered images.
 
     Raises
     ------
@@ -60,7 +67,8 @@ def measure_scan(
     """
     registration = register(images) if registered else None
     used = images if registration is None else registration.images
-    glucest = compute_glucest(used, fields, settings)
+    tissue = tissue.placed_on(used)
+    glucest = compute_glucest(used, fields, settings, tissue_fractions=tissue.fractions)
     self_test = None
     if fields is not None and settings.b0_method is not B0Method.NONE:
         self_test = check_b0_map(used, fields, settings)
@@ -76,4 +84,5 @@ def measure_scan(
         registration=registration,
         glucest=glucest,
         self_test=self_test,
+        tissue=tissue,
     )

@@ -1,0 +1,131 @@
+"""Which tissue shares a study uses: given ones, those of the T1, or none with a reason."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.cest.images import FieldMaps, SaturationImages
+from cestle.cest.tissue import TissueFractions
+from cestle.measurement import Side, Structure
+from cestle.phantom.head import REGION_LABELS, Head, Label, fractions_on
+from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
+from cestle.study.inputs import ScalarImage, StudyInputs
+from cestle.study.tissue import TissueOrigin, tissue_of_study
+
+PROVENANCE = Provenance(software_version="0", templates_version="0", revision=1)
+SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.3")
+
+
+@pytest.fixture(scope="module")
+def inputs(quiet_phantom):
+    """The phantom as a study."""
+    study = quiet_phantom
+    return StudyInputs(
+        study_instance_uid="1.2.3.4",
+        saturation=SaturationImages(
+            signal=study.signal,
+            offsets_ppm=study.offsets_ppm,
+            grid=study.cest_grid,
+            f0_mhz=study.settings.f0_mhz,
+        ),
+        fields=FieldMaps(
+            b0_shift_ppm=study.b0_hz / study.settings.f0_mhz,
+            relative_b1=study.b1_percent / 100.0,
+            grid=study.cest_grid,
+        ),
+        vendor_map=None,
+        anatomy=ScalarImage(values=study.t1, grid=study.t1_grid),
+        regions=tuple(
+            Region(
+                structure=structure,
+                side=side,
+                fraction=study.fractions[f"{structure}_{side}"],
+                grid=study.cest_grid,
+                source=SOURCE,
+            )
+            for structure in Structure
+            for side in Side
+        ),
+        onset_side=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def true_shares(quiet_phantom):
+    """What the voxels of the phantom hold."""
+    shares = fractions_on(quiet_phantom.cest_grid, Head())
+    return TissueFractions(
+        grey=shares[Label.GREY] + shares[list(REGION_LABELS.values())].sum(axis=0),
+        white=shares[Label.WHITE],
+        fluid=shares[Label.FLUID],
+    )
+
+
+def analyse(inputs, **settings):
+    return analyse_study(inputs, AnalysisSettings(**settings), PROVENANCE).results
+
+
+def test_shares_of_the_t1_are_used_and_named(inputs):
+    """With a T1 the results name it as the origin, and each region has its share of fluid."""
+    glucest = analyse(inputs).to_json()["glucest"]
+    assert glucest["method"]["tissue"] == "t1"
+    for region in glucest["rois"].values():
+        assert 0.0 <= region["csf_share"] < 0.05
+        assert 0.0 <= region["csf_left_out"] < 0.2
+
+
+def test_voxels_with_fluid_do_not_count(inputs):
+    """Without voxels full of fluid the hippocampi show more contrast and keep most voxels."""
+    with_shares, without = analyse(inputs), analyse(inputs, tissue_from_t1=False)
+    for side in Side:
+        name = f"hippocampus_{side}"
+        one, other = with_shares.glucest.rois[name], without.glucest.rois[name]
+        assert one.value > other.value + 0.1
+        assert 0.8 * other.voxels < one.voxels < other.voxels
+    assert without.glucest.tissue == "none"
+    assert without.glucest.rois["hippocampus_left"].csf_share is None
+    assert not any(gate.name.startswith("csf") for gate in without.quality)
+
+
+def test_given_shares_win_over_the_t1(inputs, true_shares):
+    """A segmentation that a person gave is used as it is, the T1 is not segmented."""
+    given = replace(inputs, tissue=true_shares)
+    tissue = tissue_of_study(given, given.saturation.grid, from_t1=True)
+    assert tissue.origin is TissueOrigin.GIVEN
+    assert tissue.fractions is true_shares
+    assert analyse(given).glucest.tissue == "given"
+
+
+def test_shares_from_elsewhere_are_not_used(inputs, true_shares):
+    """Shares 3.4 mm beside the images are left aside with the distance as the reason."""
+    moved = TissueFractions(
+        **{
+            name: np.roll(getattr(true_shares, name), 2, axis=2)
+            for name in ("grey", "white", "fluid")
+        }
+    )
+    results = analyse(replace(inputs, tissue=moved))
+    assert results.glucest.tissue == "none"
+    assert "3.4 mm beside" in results.glucest.reasons["tissue"]
+    assert results.asymmetry.indices["dai_glu_h_epi"] is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda image: None, "no 3D T1"),
+        (
+            lambda image: replace(image, grid=replace(image.grid, frame_of_reference_uid="1.2")),
+            "Frame of Reference",
+        ),
+        (lambda image: replace(image, values=np.zeros(image.grid.shape)), "no head"),
+    ],
+)
+def test_without_a_usable_t1_there_is_a_reason(inputs, change, reason):
+    """No T1, one of another examination and an empty one leave no shares and say why."""
+    results = analyse(replace(inputs, anatomy=change(inputs.anatomy)))
+    assert results.glucest.tissue == "none"
+    assert reason in results.glucest.reasons["tissue"]
+    assert results.asymmetry.indices["dai_glu_h_epi"] is not None
