@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from cestle.anatomy.tissue_segmentation import segment_tissues
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.cest.tissue import TissueFractions
 from cestle.geometry import Grid
@@ -13,7 +14,12 @@ from cestle.phantom import tissues as published
 from cestle.phantom.fields import head_fields
 from cestle.phantom.head import REGION_LABELS, Head, Label, fractions_on
 from cestle.phantom.spectra import mixed_signals
-from cestle.phantom.study import SimulationSettings, cest_grid, saturation_sequence
+from cestle.phantom.study import (
+    SimulationSettings,
+    cest_grid,
+    saturation_sequence,
+    simulate,
+)
 from cestle.phantom.tissues import with_contrast
 from cestle.protocol import JUPITER_5T_GLUCEST
 
@@ -78,6 +84,21 @@ def geometry():
     """Grid and label shares of the one head."""
     grid = cest_grid(SETTINGS)
     return grid, fractions_on(grid, Head())
+
+
+@cache
+def shares_from_t1():
+    """Tissue shares from a T1 of 0.8 mm with noise and 40 % of shading, not from the truth."""
+    grid, _ = geometry()
+    study = simulate(replace(SETTINGS, t1_mm=0.8))
+    ramps = [np.linspace(-0.5, 0.5, size) for size in study.t1.shape]
+    shading = ramps[0][:, None, None] + ramps[1][:, None] ** 2 + 0.5 * ramps[2]
+    low, high = shading.min(), shading.max()
+    t1 = study.t1 * (1.0 - 0.4 * (shading - low) / (high - low))
+    # the T1 of another session would be refused; here it is of this head
+    place = replace(study.t1_grid, frame_of_reference_uid=grid.frame_of_reference_uid)
+    found = segment_tissues(t1, place, grid)
+    return TissueFractions(grey=found.grey, white=found.white, fluid=found.fluid)
 
 
 @cache

@@ -115,7 +115,7 @@ def test_shares_from_elsewhere_are_not_used(inputs, true_shares):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda image: None, "no 3D T1"),
+        (lambda _: None, "no 3D T1"),
         (
             lambda image: replace(image, grid=replace(image.grid, frame_of_reference_uid="1.2")),
             "Frame of Reference",
