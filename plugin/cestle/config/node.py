@@ -167,6 +167,10 @@ class EngineSection(_Section):
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
 
 
+def _rises(numbers: tuple[float, ...]) -> bool:
+    return len(numbers) == 2 and numbers[0] < numbers[1]
+
+
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
@@ -180,6 +184,7 @@ class AnalysisSection(_Section):
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
     tissue_from_t1: bool = True
+    white_matter_range_percent: Annotated[tuple[float, ...], Field(strict=False, max_length=2)] = ()
     max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
     min_relative_b1: Annotated[float, Field(gt=0)] = 0.6
     max_relative_b1: Annotated[float, Field(gt=0)] = 1.4
@@ -194,12 +199,25 @@ class AnalysisSection(_Section):
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
 
+    @property
+    def white_matter_range(self) -> tuple[float, float] | None:
+        """Lowest and highest median GluCEST of white matter [%]; None where none is stated."""
+        if not self.white_matter_range_percent:
+            return None
+        low, high = self.white_matter_range_percent
+        return low, high
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.min_relative_b1 >= self.max_relative_b1:
             raise ValueError(
                 f"min_relative_b1 is {self.min_relative_b1:g}, expected less than "
                 f"max_relative_b1 ({self.max_relative_b1:g})"
+            )
+        if self.white_matter_range_percent and not _rises(self.white_matter_range_percent):
+            raise ValueError(
+                f"white_matter_range_percent is {list(self.white_matter_range_percent)}, expected "
+                "nothing or two numbers, the lower one first"
             )
         if len(self.combined_score_coefficients) not in (0, 3):
             raise ValueError(

@@ -30,7 +30,7 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         *("glucest", "glucest_calculation", "region_as_supplied", "lateralization_call"),
         *("not_computed", "no_data", "quality_fail", "roi_missing", "side_unknown"),
         *("dai_standard_error", "dai_ci_low", "dai_ci_high", "lateralization_bare_call"),
-        "dai_comparison",
+        *("dai_comparison", "dai_partial_volume"),
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
     }

@@ -196,6 +196,7 @@ class _Builder:
             ("dai_ci_low", low),
             ("dai_ci_high", high),
             ("dai_comparison", (self._tree["comparison"] or {}).get(group.index)),
+            ("dai_partial_volume", self._tree["partial_volume_alone"].get(group.index)),
             *self._budget(group.index),
         )
         return [

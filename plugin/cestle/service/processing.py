@@ -119,6 +119,7 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         estimator=RegionEstimator(section.region_estimator),
         edge_erosion_voxels=section.edge_erosion_voxels,
         tissue_from_t1=section.tissue_from_t1,
+        white_matter_range=section.white_matter_range,
         min_effective_voxels={
             Structure.HIPPOCAMPUS: section.min_effective_voxels_hippocampus,
             Structure.AMYGDALA: section.min_effective_voxels_amygdala,

@@ -30,9 +30,11 @@ from cestle.study.comparison import agreement_gates, compare_methods
 from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
 from cestle.study.fluid import fluid_gates, with_fluid, without_fluid
 from cestle.study.inputs import ScalarImage, StudyInputs
+from cestle.study.partial_volume import partial_volume_gates, partial_volume_indices
 from cestle.study.quality import STUDY, assess_quality
 from cestle.study.region_means import (
     REGION_NAMES,
+    RegionMeans,
     place_regions,
     region_means,
     regions_as_weighted,
@@ -47,6 +49,7 @@ from cestle.study.results import (
 )
 from cestle.study.scan import GluCestScan, measure_scan
 from cestle.study.tissue import NO_TISSUE, tissue_of_study
+from cestle.study.white_matter import white_matter_gates
 
 MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
 VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
@@ -78,6 +81,9 @@ class AnalysisSettings:
         Layers of voxels that are left out at the edge of each region.
     tissue_from_t1
         Whether tissue shares are taken from the T1 where none are given.
+    white_matter_range
+        Lowest and highest median GluCEST of white matter that the site expects [%]; None where
+        it has found no range yet.
     uncertainty
         Sizes of the errors that the images do not tell.
     min_effective_voxels
@@ -97,6 +103,7 @@ class AnalysisSettings:
     estimator: RegionEstimator = RegionEstimator.MEAN
     edge_erosion_voxels: int = 0
     tissue_from_t1: bool = True
+    white_matter_range: tuple[float, float] | None = None
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
     min_effective_voxels: Mapping[Structure, float] = field(
         default_factory=lambda: {Structure.HIPPOCAMPUS: 10.0, Structure.AMYGDALA: 10.0}
@@ -183,10 +190,19 @@ def analyse_study(
         reasons["tissue"] = tissue.reason
     confidence = Confidence()
     gates: tuple[Gate, ...] = ()
+    partial_volume: dict[str, float] = {}
     if scan is not None:
         measured = regions_as_weighted(regions, means, estimator)
         confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
-        gates = assess_quality(scan, regions, settings.glucest) + fluid_gates(fluid)
+        partial_volume = _partial_volume(scan, means)
+        gates = (
+            *assess_quality(scan, regions, settings.glucest),
+            *white_matter_gates(
+                scan.glucest, scan.tissue.fractions, settings.white_matter_range, STUDY
+            ),
+            *fluid_gates(fluid),
+            *partial_volume_gates(partial_volume),
+        )
         rois = _with_errors(rois, confidence)
     if source == VENDOR_SOURCE and not _vendor_unit_known(inputs):
         # the indices are free of scale, every other number would look like percent
@@ -231,6 +247,7 @@ def analyse_study(
         quality=gates,
         confidence=confidence,
         comparison=comparison,
+        partial_volume=partial_volume,
         motion=_motion(scan),
         onset_side=inputs.onset_side,
     )
@@ -308,6 +325,14 @@ def _deciding(gates: tuple[Gate, ...]) -> tuple[str, ...]:
     return tuple(
         gate.sentence for gate in gates if gate.verdict is Verdict.FAIL and gate.scope in scopes
     )
+
+
+def _partial_volume(scan: GluCestScan, means: RegionMeans) -> dict[str, float]:
+    """What partial volume alone makes of the indices; empty without shares of the tissues."""
+    if scan.tissue.fractions is None:
+        return {}
+    weights = {name: statistic.weight for name, statistic in means.statistics.items()}
+    return partial_volume_indices(scan.glucest, scan.tissue.fractions, weights)
 
 
 def _without_reference(settings: AnalysisSettings) -> RegionEstimator:

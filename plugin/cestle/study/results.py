@@ -153,6 +153,9 @@ class StudyResults:
         Error budgets and repeatability; empty for the vendor's map.
     comparison
         The indices by the method that is published most; None when the map was made that way.
+    partial_volume
+        Indices that partial volume alone would show with equal sides; empty where the shares of
+        the tissues are not known.
     motion
         Motion between the saturation images; None when they were not registered.
     onset_side
@@ -177,6 +180,7 @@ class StudyResults:
     quality: tuple[Gate, ...] = ()
     confidence: Confidence = field(default_factory=Confidence)
     comparison: MethodComparison | None = None
+    partial_volume: dict[str, float] = field(default_factory=dict)
     motion: MotionResult | None = None
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
@@ -230,6 +234,7 @@ class StudyResults:
             },
             "composite": {"dai_glu_gaba": None, "reasons": {"dai_glu_gaba": self.mrs_reason}},
             "volumes": None,
+            "partial_volume_alone": dict(self.partial_volume),
             "lateralization": {
                 "call": lateralization.call.value,
                 "bare_call": lateralization.bare_call.value,

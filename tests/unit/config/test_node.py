@@ -109,6 +109,8 @@ def test_all_faults_are_listed_at_once(tmp_path):
         ("[tls]\nenabled = true\n", "certificate_file"),
         ('[engine]\ndatabase_url = "postgresql://x"\n', "leave it empty"),
         ("[study]\nmax_wait_minutes = inf\n", "max_wait_minutes"),
+        ("[analysis]\nwhite_matter_range_percent = [6.0, 4.0]\n", "the lower one first"),
+        ("[analysis]\nwhite_matter_range_percent = [6.0]\n", "the lower one first"),
         (LEAST.replace("10.0.0.0/24", "10.0.0.1/24"), "Cannot overwrite|host bits|redefine"),
     ],
 )

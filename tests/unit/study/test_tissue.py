@@ -8,6 +8,7 @@ import pytest
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.cest.tissue import TissueFractions
+from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
 from cestle.phantom.head import REGION_LABELS, Head, Label, fractions_on
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
@@ -129,3 +130,28 @@ def test_without_a_usable_t1_there_is_a_reason(inputs, change, reason):
     assert results.glucest.tissue == "none"
     assert reason in results.glucest.reasons["tissue"]
     assert results.asymmetry.indices["dai_glu_h_epi"] is not None
+
+
+def test_partial_volume_alone_stands_beside_the_index(inputs):
+    """With shares of the tissues the results say what they alone would make of each index."""
+    results = analyse(inputs)
+    for name in ("dai_glu_h_epi", "dai_glu_a_epi"):
+        assert abs(results.partial_volume[name]) < 0.02
+    gates = {gate.scope for gate in results.quality if gate.name == "partial_volume_null"}
+    assert gates == {"hippocampus", "amygdala"}
+    assert analyse(inputs, tissue_from_t1=False).partial_volume == {}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "poor"), [(-5.0, 20.0, 0), (15.0, 20.0, 1), (-5.0, 0.1, 1)]
+)
+def test_white_matter_is_held_against_the_range_of_the_site(inputs, low, high, poor):
+    """White matter outside the stated range warns; without a range nothing is said."""
+    gates = [
+        gate
+        for gate in analyse(inputs, white_matter_range=(low, high)).quality
+        if gate.name.startswith("white_matter")
+    ]
+    assert len(gates) == 2
+    assert sum(gate.verdict is Verdict.WARN for gate in gates) == poor
+    assert not any(gate.name.startswith("white_matter") for gate in analyse(inputs).quality)
