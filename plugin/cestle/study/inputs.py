@@ -6,6 +6,7 @@ from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.geometry import Grid
 from cestle.measurement import Side
+from cestle.mrs.series import MegaSeries
 from cestle.physics import Real
 
 
@@ -52,6 +53,8 @@ class StudyInputs:
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
+    mega
+        The MEGA-PRESS spectra as they arrived.
     """
 
     study_instance_uid: str
@@ -62,3 +65,4 @@ class StudyInputs:
     regions: tuple[Region, ...]
     onset_side: Side | None
     missing: tuple[tuple[str, str], ...] = ()
+    mega: MegaSeries | None = None
