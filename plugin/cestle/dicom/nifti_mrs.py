@@ -266,7 +266,7 @@ def _transmitter_ppm(meta: Mapping[str, Any]) -> float:
 
 def _milliseconds(meta: Mapping[str, Any], key: str) -> float | None:
     found = _number(meta.get(key))
-    return None if found is None or found <= 0.0 else 1e3 * found
+    return None if found is None or found <= 0.0 else round(1e3 * found, 6)
 
 
 def _text(meta: Mapping[str, Any], key: str) -> str:
