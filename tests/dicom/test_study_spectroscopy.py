@@ -32,6 +32,7 @@ RIGHT_BOX = ((-40.0, -15.0, -25.0), LEFT_BOX[1])
 FIDS = [noise(n) for n in range(4)]
 MEGA = Role.MRS_MEGA.value
 WATER = Role.MRS_WATER.value
+CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +271,8 @@ def test_pictures_of_spectra_are_no_inputs(folder):
     picture = pydicom.dcmread(next((folder / "b0").glob("*.dcm")))
     picture.SeriesDescription = "svs_edit"
     picture.ImageType = ["DERIVED", "SECONDARY", "REFERENCEIMAGE"]
-    add(folder, picture, spectrum(ImageType=["DERIVED", "SECONDARY", "SPECTRUM"]))
+    drawn = spectrum(SOPClassUID=CAPTURE, ImageType=["DERIVED", "SECONDARY", "SPECTRUM"])
+    add(folder, picture, drawn)
     study = read(folder)
     assert roles(study)["2.25.771"] is Role.VENDOR_PICTURE
     assert roles(study)["2.25.772"] is Role.VENDOR_PICTURE

@@ -76,7 +76,10 @@ def test_late_spectra_make_a_revision_and_their_picture_makes_none(rig):
     send(rig, image(1), image(2))
     settled(rig, instances=2, revisions=1)
 
-    picture = of_the_study(spectrum(ImageType=["DERIVED", "SECONDARY", "SPECTRUM"]), 1)
+    drawn = spectrum(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.7", ImageType=["DERIVED", "SECONDARY", "SPECTRUM"]
+    )
+    picture = of_the_study(drawn, 1)
     send(rig, picture)
     settled(rig, instances=3, revisions=1)
 

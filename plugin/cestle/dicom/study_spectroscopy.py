@@ -97,14 +97,8 @@ def read_study_spectra(
     if not candidates:
         why = "; ".join(faults) or _unsupported(found) or ABSENT
         return StudySpectra(mega=None, missing=why, sources=sources, notes=())
-    readable: list[_Read] = []
-    for candidate in candidates:
-        try:
-            reading = candidate.read()
-            _require_same_magnet(reading.series, f0_mhz)
-            readable.append(_Read(candidate=candidate, reading=reading))
-        except InputError as fault:
-            faults.append(str(fault))
+    readable, more_faults = _readable(candidates, f0_mhz)
+    faults += more_faults
     chosen = _one_of(readable)
     if isinstance(chosen, str):
         why = chosen or "; ".join(faults)
@@ -120,14 +114,37 @@ def read_study_spectra(
     return StudySpectra(mega=mega, missing="", sources=sources, notes=tuple(notes))
 
 
+def _readable(
+    candidates: Sequence[_Candidate], f0_mhz: float | None
+) -> tuple[list[_Read], list[str]]:
+    """The candidates that can be read, and why the others cannot."""
+    readable: list[_Read] = []
+    faults: list[str] = []
+    for candidate in candidates:
+        try:
+            reading = candidate.read()
+            _require_same_magnet(reading.series, f0_mhz)
+            readable.append(_Read(candidate=candidate, reading=reading))
+        except InputError as fault:
+            faults.append(str(fault))
+    return readable, faults
+
+
 def _dicom_candidates(spectra: Sequence[tuple[Classified, Dataset]]) -> list[_Candidate]:
     """One candidate for each object that holds a whole acquisition, and for each other series."""
+    return [_dicom_candidate(group) for group in _grouped(spectra)]
+
+
+def _grouped(
+    pairs: Sequence[tuple[Classified, Dataset]],
+) -> list[list[tuple[Classified, Dataset]]]:
+    """Objects of one acquisition together."""
     groups: dict[str, list[tuple[Classified, Dataset]]] = {}
-    for classified, dataset in spectra:
+    for classified, dataset in pairs:
         facts = classified.facts
         key = facts.sop_instance_uid if _is_whole(dataset) else facts.series_instance_uid
         groups.setdefault(key, []).append((classified, dataset))
-    return [_dicom_candidate(group) for group in groups.values()]
+    return list(groups.values())
 
 
 def _is_whole(dataset: Dataset) -> bool:
@@ -221,14 +238,10 @@ def _with_water(
     mega: MegaSeries, water: Sequence[tuple[Classified, Dataset]], files: Sequence[MegaSeries]
 ) -> tuple[MegaSeries, tuple[Dataset, ...], tuple[str, ...]]:
     """The spectra with the one water series that belongs to them, its objects, and notes."""
-    groups: dict[str, list[Dataset]] = {}
-    for classified, dataset in water:
-        facts = classified.facts
-        key = facts.sop_instance_uid if _is_whole(dataset) else facts.series_instance_uid
-        groups.setdefault(key, []).append(dataset)
+    groups = [tuple(dataset for _, dataset in group) for group in _grouped(water)]
     if mega.water is not None or not (groups or files):
         return mega, (), ()
-    tried = [(with_water(mega, group), tuple(group)) for group in groups.values()]
+    tried = [(with_water(mega, group), group) for group in groups]
     tried += [(with_water(mega, series), ()) for series in files]
     fitting = [one for one in tried if one[0][0].water is not None]
     if len(fitting) > 1:
