@@ -7,6 +7,7 @@ from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.cest.tissue import TissueFractions
 from cestle.geometry import Grid
 from cestle.measurement import Side
+from cestle.mrs.series import MegaSeries
 from cestle.physics import Real
 
 
@@ -55,6 +56,8 @@ class StudyInputs:
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
+    mega
+        The MEGA-PRESS spectra as they arrived.
     """
 
     study_instance_uid: str
@@ -66,3 +69,4 @@ class StudyInputs:
     onset_side: Side | None
     tissue: TissueFractions | None = None
     missing: tuple[tuple[str, str], ...] = ()
+    mega: MegaSeries | None = None
