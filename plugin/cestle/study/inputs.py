@@ -6,6 +6,7 @@ from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.geometry import Grid
 from cestle.measurement import Side
+from cestle.mrs.series import MegaSeries
 from cestle.physics import Real
 
 
@@ -52,6 +53,9 @@ class StudyInputs:
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
+    mega
+        The MEGA-PRESS acquisition; None when none was sent, or when it could not be read and
+        `missing` says why under ``mrs_mega``.
     """
 
     study_instance_uid: str
@@ -62,3 +66,4 @@ class StudyInputs:
     regions: tuple[Region, ...]
     onset_side: Side | None
     missing: tuple[tuple[str, str], ...] = ()
+    mega: MegaSeries | None = None
