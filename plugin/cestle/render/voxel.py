@@ -25,7 +25,8 @@ from cestle.render.panels import draw_letters
 _MARGIN_MM: Final = 6.0
 _HEAD_SHARE: Final = 0.12
 """Share of the bright signal above which a voxel counts as head."""
-_SIGNAL_STRIDE: Final = 4
+_SAMPLE: Final = 4
+"""Every so many voxels along each axis are enough to know how bright the head is."""
 
 
 class Plane(Enum):
@@ -163,11 +164,14 @@ def _view(content: VoxelContent, plane: Plane, polygon: Real, size: int) -> _Vie
 
 
 def _extent(content: VoxelContent) -> tuple[Real, Real]:
-    """Lowest and highest LPS coordinates of what has signal [mm]."""
-    coarse = content.values[::_SIGNAL_STRIDE, ::_SIGNAL_STRIDE, ::_SIGNAL_STRIDE]
-    bright = float(np.percentile(coarse, 99.0))
-    head = np.argwhere(coarse > _HEAD_SHARE * bright).astype(np.float64) * _SIGNAL_STRIDE
-    if len(head) == 0:
-        head = np.array([[0.0, 0.0, 0.0], np.array(content.grid.shape) - 1.0])
-    lps = content.grid.to_lps(head)
+    """Lowest and highest LPS coordinates of a box around all that has signal [mm]."""
+    sample = content.values[::_SAMPLE, ::_SAMPLE, ::_SAMPLE]
+    head = content.values > _HEAD_SHARE * float(np.percentile(sample, 99.0))
+    ends = []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        found = np.flatnonzero(head.any(axis=others))
+        ends.append((found[0], found[-1]) if len(found) else (0, head.shape[axis] - 1))
+    corners = np.array(np.meshgrid(*ends), dtype=np.float64).reshape(3, -1).T
+    lps = content.grid.to_lps(corners)
     return lps.min(axis=0), lps.max(axis=0)

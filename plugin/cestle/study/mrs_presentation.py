@@ -22,6 +22,7 @@ from cestle.render.mrs_content import (
 )
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_protocol import PROTOCOL_KEYS
+from cestle.study.spectroscopy import in_one_frame
 
 RATIO_NAMES: Final = ("gaba_cr", "glx_cr", "glx_gaba")
 """The reported ratios, in order."""
@@ -44,7 +45,14 @@ MRS_TEXT_KEYS: Final = frozenset(
     {
         *("mrs_title", "mrs_page_title", "mrs_side_left", "mrs_side_right", "mrs_side_none"),
         *("mrs_off", "mrs_edited", "mrs_difference", "mrs_data", "mrs_fit", "mrs_baseline"),
-        *("mrs_residual", "mrs_voxel", "mrs_no_place", "mrs_no_t1", "mrs_quality"),
+        *(
+            "mrs_residual",
+            "mrs_voxel",
+            "mrs_no_place",
+            "mrs_no_t1",
+            "mrs_other_frame",
+            "mrs_quality",
+        ),
         *("mrs_convention_short", "mrs_stamp", "mrs_value", "mrs_value_only"),
         "mrs_poor",
         *("mrs_composite", "mrs_none", "mrs_axial", "mrs_coronal", "mrs_sagittal"),
@@ -167,9 +175,9 @@ def _between(ppm: Real, limits: tuple[float, float]) -> Bool:
 
 
 def voxel_content(analysis: StudyAnalysis) -> VoxelContent | None:
-    """The voxel on the T1; None without T1 or without a box in space."""
+    """The voxel on the T1; None without T1, without a box in space, or in another frame."""
     anatomy, voxel = analysis.inputs.anatomy, _voxel(analysis)
-    if anatomy is None or voxel is None:
+    if anatomy is None or voxel is None or not in_one_frame(voxel, anatomy.grid):
         return None
     return VoxelContent(
         values=anatomy.values,
@@ -186,7 +194,9 @@ def voxel_content(analysis: StudyAnalysis) -> VoxelContent | None:
                 grid=region.grid,
             )
             for region in analysis.inputs.regions
-            if region.structure is Structure.HIPPOCAMPUS and region.grid.shape[0] > 1
+            if region.structure is Structure.HIPPOCAMPUS
+            and region.grid.shape[0] > 1
+            and in_one_frame(voxel, region.grid)
         ),
     )
 
@@ -218,7 +228,9 @@ def _voxel(analysis: StudyAnalysis) -> Voxel | None:
 
 
 def _no_voxel(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
-    return text["mrs_no_place" if _voxel(analysis) is None else "mrs_no_t1"]
+    if _voxel(analysis) is None:
+        return text["mrs_no_place"]
+    return text["mrs_no_t1" if analysis.inputs.anatomy is None else "mrs_other_frame"]
 
 
 def _ratios(numbers: MegaResult, text: Mapping[str, str]) -> list[RatioRow]:

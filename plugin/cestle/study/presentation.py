@@ -29,6 +29,7 @@ from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
 from cestle.study.results import Call, RegionResult
+from cestle.study.spectroscopy import MRS_ROLE
 
 TEXT_KEYS: Final = frozenset(
     {
@@ -360,7 +361,11 @@ def _map_caption(
 def _no_map_lines(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[str, ...]:
     reasons = analysis.results.glucest.reasons
     own = [reasons[key] for key in ("glucest_map", "rois", "source") if key in reasons]
-    other = [f"{name}: {why}" for name, why in analysis.inputs.missing if why not in own]
+    other = [
+        f"{name}: {why}"
+        for name, why in analysis.inputs.missing
+        if why not in own and name != MRS_ROLE
+    ]
     return tuple(readable(line, text) for line in own + other) or (text["no_map_reason"],)
 
 

@@ -11,12 +11,12 @@ from cestle.anatomy.regions import Region
 from cestle.biomarkers.composite import glutamate_gaba_composite
 from cestle.errors import InputError, NumericalError
 from cestle.gates import Verdict
+from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.megapress import MegaSettings, quantify_mega_press
 from cestle.mrs.result import MegaAnalysis, MegaResult
 from cestle.mrs.series import MegaSeries, Voxel
-from cestle.physics import Real
 from cestle.study.inputs import StudyInputs
 from cestle.study.mrs_protocol import reporting_table
 from cestle.study.mrs_result import CompositeResult, MrsResult
@@ -27,7 +27,11 @@ MRS_ROLE: Final = "mrs_mega"
 LEAST_DISTANCE_MM: Final = 5.0
 """A voxel whose centre is nearer to the midline has no side [mm]."""
 
-NOT_SENT: Final = "no MEGA-PRESS series was sent"
+NOT_SENT: Final = (
+    "no MEGA-PRESS series was found; no series matches a rule for mrs_mega. Send it, or adapt the "
+    "classification rules."
+)
+"""Line of `StudyInputs.missing` for a study that holds no spectra, which lacks nothing by it."""
 SWITCHED_OFF: Final = "spectroscopy is switched off in the configuration"
 ONSET_UNKNOWN: Final = "it needs the side of seizure onset, which was not stated"
 SIDE_UNKNOWN: Final = "it needs a voxel on the side of onset, but the side of the voxel is unknown"
@@ -85,8 +89,8 @@ def analyse_spectroscopy(
     if not settings.enabled:
         return _nothing(SWITCHED_OFF, sent=False)
     if inputs.mega is None:
-        unreadable = dict(inputs.missing).get(MRS_ROLE)
-        return _nothing(unreadable or NOT_SENT, sent=unreadable is not None)
+        why = dict(inputs.missing).get(MRS_ROLE, NOT_SENT)
+        return _nothing(why, sent=why != NOT_SENT)
     try:
         mega = quantify_mega_press(inputs.mega, settings.bases, settings.mega)
         mega = replace(mega, result=_finite(mega.result))
@@ -148,7 +152,7 @@ def voxel_side(voxel: Voxel | None, regions: Iterable[Region]) -> tuple[Side | N
             f"{LEAST_DISTANCE_MM:g} mm was expected; its side is not known"
         )
     side = Side.LEFT if x > 0.0 else Side.RIGHT
-    nearer = _nearer_hippocampus(voxel.centre_mm, regions)
+    nearer = _nearer_hippocampus(voxel, regions)
     if nearer not in (None, side):
         return None, (
             f"side: the centre of the voxel lies at x = {x:+.1f} mm (LPS), the patient's {side}, "
@@ -160,16 +164,24 @@ def voxel_side(voxel: Voxel | None, regions: Iterable[Region]) -> tuple[Side | N
     )
 
 
-def _nearer_hippocampus(centre_mm: Real, regions: Iterable[Region]) -> Side | None:
-    """Side of the hippocampus that lies nearer to a point; None without both."""
+def in_one_frame(voxel: Voxel, grid: Grid) -> bool:
+    """Whether nothing states that a voxel and a grid belong to different frames of reference."""
+    frames = {voxel.frame_of_reference_uid, grid.frame_of_reference_uid} - {""}
+    return len(frames) < 2
+
+
+def _nearer_hippocampus(voxel: Voxel, regions: Iterable[Region]) -> Side | None:
+    """Side of the hippocampus that lies nearer to a voxel; None without both in its frame."""
     distances: dict[Side, float] = {}
     for region in regions:
         weight = region.fraction
         if region.structure is not Structure.HIPPOCAMPUS or not weight.any():
             continue
+        if not in_one_frame(voxel, region.grid):
+            continue
         index = np.argwhere(weight > 0.0).astype(np.float64)
         centroid = np.average(region.grid.to_lps(index), axis=0, weights=weight[weight > 0.0])
-        distances[region.side] = float(np.linalg.norm(centroid - centre_mm))
+        distances[region.side] = float(np.linalg.norm(centroid - voxel.centre_mm))
     return min(distances, key=lambda side: distances[side]) if len(distances) == 2 else None
 
 

@@ -16,6 +16,7 @@ from cestle.study.analysis import AnalysisSettings
 from cestle.study.mrs_result import MRS_SCOPE
 from cestle.study.results import Call, Status
 from cestle.study.spectroscopy import (
+    NOT_SENT,
     SpectroscopySettings,
     analyse_spectroscopy,
     combine,
@@ -119,7 +120,7 @@ def test_a_study_without_spectra_says_so_and_is_complete(alone):
     assert alone.status is Status.COMPLETE
     block = alone.to_json()["mrs"]
     assert block["status"] == "not_computed"
-    assert block["reasons"] == ["no MEGA-PRESS series was sent"]
+    assert block["reasons"] == [NOT_SENT]
     assert {block[name] for name in ("gaba_cr", "glx_cr", "glx_gaba", "qc", "side")} == {None}
 
 
@@ -262,6 +263,26 @@ def test_a_voxel_nearer_to_the_other_hippocampus_has_no_side():
     assert "nearer to the right hippocampus" in note
 
 
+def test_regions_of_another_frame_do_not_contradict_the_place():
+    """A region whose frame of reference differs from the voxel's says nothing of its side."""
+    grid = build.coronal_grid()
+    shifted = grid.affine.copy()
+    shifted[0, 3] += 40.0
+    moved = replace(grid, affine=shifted)
+    regions = tuple(replace(one, grid=moved) for one in build.regions(grid))
+    place = mega.voxel(np.array([12.0, 0.0, -10.0]))
+    assert voxel_side(replace(place, frame_of_reference_uid=build.FRAME_UID), regions)[0] is None
+    assert voxel_side(replace(place, frame_of_reference_uid="1.2.3"), regions)[0] is Side.LEFT
+
+
+@pytest.mark.parametrize("line", [None, ("mrs_mega", NOT_SENT)])
+def test_no_spectra_are_no_fault_of_the_study(line):
+    """Whether the readers note the absence or not, it is not counted as spectra that were lost."""
+    found = spectra_only(None, mega=None, missing=() if line is None else (line,)).result
+    assert not found.sent
+    assert found.shortfall == ()
+
+
 def test_one_hippocampus_alone_decides_nothing():
     """With regions of one side only the place of the voxel alone gives the side."""
     regions = tuple(
@@ -288,7 +309,7 @@ INDEX = {"dai_glu_h": Estimate(value=0.05, standard_error=0.01)}
         (mega.mega_analysis(), {}, INDEX, None, "was not stated"),
         (mega.mega_analysis(), {}, INDEX, Side.RIGHT, "the voxel lies on the left"),
         (mega.mega_analysis(), {"mega": mega.series(None)}, INDEX, Side.LEFT, "is unknown"),
-        (mega.mega_analysis(), {"mega": None}, INDEX, Side.LEFT, "no MEGA-PRESS series"),
+        (mega.mega_analysis(), {"mega": None}, INDEX, Side.LEFT, "no MEGA-PRESS series was found"),
         (mega.mega_analysis(), {}, {"dai_glu_h": None}, Side.LEFT, "it needs dai_glu_h"),
         (NumericalError("ON is OFF"), {}, INDEX, Side.LEFT, "ON is OFF"),
         (mega.failed_analysis(), {}, INDEX, Side.LEFT, "at most 14 was expected"),
