@@ -120,7 +120,8 @@ def render_page(content: PageContent, typeface: Typeface) -> Pixels:
     draw = ImageDraw.Draw(page)
     layout = _WHOLE if content.spectra is None else _SHARED
     draw_header(draw, content.title, content.patient_lines, content.warning, typeface)
-    size = 14 if typeface.width(content.map_caption, 14) <= layout.map_px else 12
+    widths = {size: typeface.width(content.map_caption, size) for size in (14, 12, 11)}
+    size = next((one for one, width in widths.items() if width <= layout.map_px), 11)
     caption = clipped(content.map_caption, typeface, size, layout.map_px)
     put_text(draw, (LEFT, 92 - size), caption, typeface, size, FAINT)
     if content.picture is None:
