@@ -15,7 +15,13 @@ from cestle.study.mrs_result import ProtocolItem
 PROTOCOL_KEYS: Final = (
     *("hardware_scanner", "hardware_software", "hardware_frequency"),
     *("acquisition_sequence", "acquisition_editing", "acquisition_timing", "acquisition_voxel"),
-    *("acquisition_place", "acquisition_averages", "acquisition_sampling", "acquisition_water"),
+    *(
+        "acquisition_place",
+        "acquisition_content",
+        "acquisition_averages",
+        "acquisition_sampling",
+        "acquisition_water",
+    ),
     *("acquisition_encoding", "analysis_software", "analysis_model", "analysis_basis"),
     *("quality_snr", "quality_linewidth", "quality_transients"),
 )
@@ -26,7 +32,10 @@ _TESLA_PER_MHZ: Final = 1.0 / 42.577478518
 
 
 def reporting_table(
-    series: MegaSeries, analysis: MegaAnalysis, software_version: str
+    series: MegaSeries,
+    analysis: MegaAnalysis,
+    hippocampus_fraction: float | None,
+    software_version: str,
 ) -> tuple[ProtocolItem, ...]:
     """Fill the table.
 
@@ -36,6 +45,8 @@ def reporting_table(
         What was acquired.
     analysis
         What was made of it.
+    hippocampus_fraction
+        Share of the voxel that the hippocampus fills; None where it is not known.
     software_version
         Version of this software.
     """
@@ -50,6 +61,9 @@ def reporting_table(
         "acquisition_timing": _timing(protocol),
         "acquisition_voxel": _size(series.voxel),
         "acquisition_place": _place(series.voxel),
+        "acquisition_content": None
+        if hippocampus_fraction is None
+        else f"{100.0 * hippocampus_fraction:.0f} % hippocampus",
         "acquisition_averages": None if series.averages is None else f"{series.averages} (ON+OFF)",
         "acquisition_sampling": _sampling(series),
         "acquisition_water": "acquired" if series.water is not None else "not sent",

@@ -59,6 +59,8 @@ class MrsResult:
         How side, order and signs were decided, and what could not be checked.
     voxel_centre_mm
         Centre of the voxel in LPS [mm]; None without geometry.
+    hippocampus_fraction
+        Share of the voxel that the hippocampus of its side fills; None without a region of it.
     protocol
         The MRSinMRS table; empty when there are no numbers.
     """
@@ -70,6 +72,7 @@ class MrsResult:
     sent: bool = False
     notes: tuple[str, ...] = ()
     voxel_centre_mm: tuple[float, float, float] | None = None
+    hippocampus_fraction: float | None = None
     protocol: tuple[ProtocolItem, ...] = ()
 
     @property
@@ -122,6 +125,7 @@ def mrs_form(mrs: MrsResult) -> dict[str, Any]:
         "usable": mrs.usable,
         "side": None if mrs.side is None else mrs.side.value,
         "voxel_centre_mm": None if mrs.voxel_centre_mm is None else list(mrs.voxel_centre_mm),
+        "hippocampus_fraction": mrs.hippocampus_fraction,
         "notes": list(mrs.notes),
     }
     if numbers is None:

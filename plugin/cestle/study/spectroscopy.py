@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from cestle.anatomy.box import share_of_box
 from cestle.anatomy.regions import Region
 from cestle.biomarkers.composite import glutamate_gaba_composite
 from cestle.errors import InputError, NumericalError
@@ -194,6 +195,7 @@ def _result(mega: MegaAnalysis, inputs: StudyInputs, software_version: str) -> M
     series = inputs.mega
     assert series is not None  # noqa: S101  quantified from it
     side, how = voxel_side(series.voxel, inputs.regions)
+    share = _hippocampal_share(series.voxel, inputs.regions, side)
     failed = [gate.sentence for gate in mega.result.gates if gate.verdict is Verdict.FAIL]
     decided = (*mega.result.notes, *mega.prepared.decisions, *mega.prepared.notes)
     return MrsResult(
@@ -204,8 +206,25 @@ def _result(mega: MegaAnalysis, inputs: StudyInputs, software_version: str) -> M
         sent=True,
         notes=tuple(dict.fromkeys((how, *decided))),
         voxel_centre_mm=_centre(series),
-        protocol=reporting_table(series, mega, software_version),
+        hippocampus_fraction=share,
+        protocol=reporting_table(series, mega, share, software_version),
     )
+
+
+def _hippocampal_share(
+    voxel: Voxel | None, regions: Iterable[Region], side: Side | None
+) -> float | None:
+    """Share of a voxel that the hippocampus of its side fills; None where that is not known.
+
+    A region on a single thick slice has no shape at right angles to it.
+    """
+    if voxel is None or not np.all(np.isfinite(voxel.edges_mm)):
+        return None
+    for region in regions:
+        wanted = region.structure is Structure.HIPPOCAMPUS and region.side is side
+        if wanted and region.grid.shape[0] > 1 and in_one_frame(voxel, region.grid):
+            return share_of_box(region, voxel.centre_mm, voxel.edges_mm)
+    return None
 
 
 def _centre(series: MegaSeries) -> tuple[float, float, float] | None:

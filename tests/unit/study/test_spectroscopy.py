@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from cestle.study.spectroscopy import (
 )
 from phantoms import analysis_builder as build
 from phantoms import mega_builder as mega
+from unit.builders import axial_grid, box_region
 
 
 def spectra_only(measurement, **inputs):
@@ -358,5 +360,30 @@ def test_what_the_header_does_not_say_is_not_invented():
     absent = {key for key, value in rows.items() if value is None}
     assert absent == {
         *("hardware_scanner", "acquisition_sequence", "acquisition_editing", "acquisition_timing"),
-        *("acquisition_voxel", "acquisition_place", "acquisition_averages"),
+        *("acquisition_voxel", "acquisition_place", "acquisition_content"),
+        "acquisition_averages",
     }
+
+
+def test_the_share_of_the_hippocampus_is_that_of_the_voxels_side():
+    """A hippocampus that fills the upper half of the voxel's height is half of what it holds."""
+    grid = axial_grid((40, 60, 60), (1.5, 1.5, 1.5))
+    half = (40.0, 40.0, 40.0)
+    regions = tuple(
+        box_region(grid, Structure.HIPPOCAMPUS, side, (x, 12.0, z), half)
+        for side, x, z in ((Side.LEFT, 41.0, 20.0), (Side.RIGHT, -41.0, -200.0))
+    )
+    place = mega.voxel(np.array([27.0, 12.0, -20.0]), tilt_degrees=0.0)
+    found = spectra_only(mega.mega_analysis(), mega=mega.series(voxel=place), regions=regions)
+    assert found.result.side is Side.LEFT
+    assert found.result.hippocampus_fraction == pytest.approx(0.5, abs=0.06)
+    rows = {one.key: one.value for one in found.result.protocol}
+    assert re.fullmatch(r"(4[5-9]|5[0-5]) % hippocampus", rows["acquisition_content"])
+
+
+def test_without_a_region_of_its_side_the_share_is_not_known():
+    """Regions of the other side, on a single slice or absent leave the share unknown."""
+    thick = build.regions(build.coronal_grid())
+    for regions in ((), thick, tuple(one for one in thick if one.side is Side.RIGHT)):
+        found = spectra_only(mega.mega_analysis(), regions=regions).result
+        assert found.hippocampus_fraction is None
