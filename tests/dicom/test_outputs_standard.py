@@ -13,8 +13,8 @@ from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
 from cestle.dicom.outputs import build_outputs
-from phantoms import analysis_builder as build
-from phantoms.source_builder import sources
+from phantoms import mega_builder as mega
+from phantoms.source_builder import sources, spectra_sources
 
 CREATED = datetime(2026, 11, 23, 8, 30, 5)  # noqa: DTZ001  wall clock of the site
 STANDARD_EXTENDED = {
@@ -45,7 +45,8 @@ def root_attributes(module):
 def objects():
     templates = load_template_set(TemplateFolder.default())
     identity = OutputIdentity(origin="test", revision=1, created=CREATED)
-    return build_outputs(build.analysis(), sources(), templates, identity)
+    analysis = mega.analysis(anatomy=mega.anatomy())
+    return build_outputs(analysis, sources() | spectra_sources(), templates, identity)
 
 
 def test_required_attributes_are_there(objects):

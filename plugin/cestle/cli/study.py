@@ -122,9 +122,28 @@ def summary_lines(results: "StudyResults") -> list[str]:
         if index is not None:
             interval = "" if index.ci95 is None else "  95 % {:+.4f} … {:+.4f}".format(*index.ci95)
             lines.append(f"{name:<20}{index.value:>+10.4f}{interval}")
+    lines += _spectroscopy_lines(results)
     call = results.lateralization
     lines.append(f"call {call.call.value} by {call.rule}: {'; '.join(call.reasons)}")
     lines.append(f"status {results.status.value} · research use only, not for diagnosis")
+    return lines
+
+
+def _spectroscopy_lines(results: "StudyResults") -> list[str]:
+    """Ratios of the spectra with their error and the mark of poor ones; none without spectra."""
+    mrs = results.mrs
+    if mrs.numbers is None:
+        return [f"{'mrs':<20}{'—':>10}  {'; '.join(mrs.reasons)}"] if mrs.sent else []
+    voxel = f"voxel {'of unknown side' if mrs.side is None else mrs.side.value}"
+    mark = voxel if mrs.usable else f"{voxel} · NOT FOR USE: {'; '.join(mrs.reasons)}"
+    ratios = {"gaba_cr": mrs.numbers.gaba_cr, "glx_cr": mrs.numbers.glx_cr}
+    composite = results.composite.dai_glu_gaba
+    if composite is not None:
+        ratios["dai_glu_gaba"] = composite
+    lines = []
+    for name, ratio in ratios.items():
+        error = "" if ratio.standard_error is None else f" ± {ratio.standard_error:.4f}"
+        lines.append(f"{name:<20}{ratio.value:>10.4f}{error}  {mark}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The colour page as a Secondary Capture: the output that every viewer shows."""
+"""Pages as Secondary Captures: the outputs that every viewer shows."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,10 +11,18 @@ from cestle.dicom.identity import OutputContext
 from cestle.render.colors import Pixels
 
 PRODUCT: Final = "secondary_capture"
+MRS_PRODUCT: Final = "mrs_page"
+
+_DERIVATIONS: Final = {
+    PRODUCT: "Colour page of the GluCEST analysis",
+    MRS_PRODUCT: "Page of the MEGA-PRESS analysis",
+}
 
 
-def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext) -> Dataset:
-    """Build the capture, patient and study still to be written.
+def build_capture(
+    page: Pixels, maps: Sequence[Dataset], context: OutputContext, product: str = PRODUCT
+) -> Dataset:
+    """Build a capture, patient and study still to be written.
 
     No plane or frame of reference is stated: the page shows several planes at several scales,
     and a viewer must not measure on it.
@@ -27,19 +35,21 @@ def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext)
         The map images that the page shows; empty when there are none.
     context
         What all objects share.
+    product
+        Which page, by its name in the series rules.
     """
     dataset = Dataset()
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = context.instance_uid(PRODUCT)
+    dataset.SOPInstanceUID = context.instance_uid(product)
     dataset.StudyInstanceUID = context.header.study_instance_uid
-    dataset.SeriesInstanceUID = context.series_uid(PRODUCT)
+    dataset.SeriesInstanceUID = context.series_uid(product)
     dataset.Modality = "OT"
     dataset.InstanceNumber = 1
     dataset.ConversionType = "WSD"
-    dataset.ImageType = context.rule(PRODUCT).image_type
+    dataset.ImageType = context.rule(product).image_type
     dataset.PatientOrientation = None
     dataset.BurnedInAnnotation = "YES"
-    dataset.DerivationDescription = "Colour page of the GluCEST analysis"
+    dataset.DerivationDescription = _DERIVATIONS[product]
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
     dataset.PlanarConfiguration = 0

@@ -16,16 +16,21 @@ from cestle.dicom.finish import finish
 from cestle.dicom.identity import OutputContext, OutputIdentity
 from cestle.dicom.study_header import patient_banner, study_header
 from cestle.errors import HeaderError
+from cestle.render.colors import Pixels
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
+from cestle.render.mrs_page import render_mrs_page
 from cestle.render.page import render_page
 from cestle.study.analysis import VENDOR_SOURCE, StudyAnalysis
-from cestle.study.presentation import build_page, field_contents, map_content
+from cestle.study.mrs_page import build_mrs_page
+from cestle.study.presentation import PatientBanner, build_page, field_contents, map_content
 from cestle.study.results import OutputRecord
 
 _MAP_ROLES: Final = {VENDOR_SOURCE: ("cest_map_vendor",)}
 _RAW_ROLES: Final = ("cest_source",)
 _FIELD_ROLES: Final = ("b0_map", "b1_map")
+_PICTURES: Final = {capture.PRODUCT: "page.png", capture.MRS_PRODUCT: "mrs.png"}
+"""File names of the pages as pictures, by product."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +73,8 @@ def build_outputs(
 
     Returns
     -------
-        Map, segmentation, colour page, report: the order in which they are sent.
+        Map, segmentation, colour page, page of the spectra, report: the order in which they are
+        sent; without spectra there is no page of them.
 
     Raises
     ------
@@ -105,6 +111,10 @@ def build_outputs(
         objects.append((segmentation.PRODUCT, segments))
     if context.rule(capture.PRODUCT).enabled:
         objects.append((capture.PRODUCT, capture.build_capture(page, maps, context)))
+    spectra = mrs_page_pixels(analysis, context)
+    if spectra is not None and context.rule(capture.MRS_PRODUCT).enabled:
+        made = capture.build_capture(spectra, (), context, capture.MRS_PRODUCT)
+        objects.append((capture.MRS_PRODUCT, made))
     objects.append((report.PRODUCT, reported))
     digits = max(2, len(str(len(objects))))
     return tuple(
@@ -117,14 +127,22 @@ def build_outputs(
     )
 
 
-def page_pixels(
-    analysis: StudyAnalysis, context: OutputContext
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def page_pixels(analysis: StudyAnalysis, context: OutputContext) -> Pixels:
     """Draw the colour page of a study, shape (1024, 1024, 3)."""
-    typeface = Typeface(cjk_file=context.templates.cjk_font)
-    patient = patient_banner(context.header, draws_chinese=context.templates.cjk_font is not None)
-    content = build_page(analysis, context.templates.presentation, patient)
-    return render_page(content, typeface)
+    content = build_page(analysis, context.templates.presentation, _patient(context))
+    return render_page(content, Typeface(cjk_file=context.templates.cjk_font))
+
+
+def mrs_page_pixels(analysis: StudyAnalysis, context: OutputContext) -> Pixels | None:
+    """Draw the page of the spectra, shape (1024, 1024, 3); None without numbers of them."""
+    content = build_mrs_page(analysis, context.templates.presentation, _patient(context))
+    if content is None:
+        return None
+    return render_mrs_page(content, Typeface(cjk_file=context.templates.cjk_font))
+
+
+def _patient(context: OutputContext) -> PatientBanner:
+    return patient_banner(context.header, draws_chinese=context.templates.cjk_font is not None)
 
 
 def write_outputs(objects: Sequence[OutputObject], folder: Path) -> tuple[OutputRecord, ...]:
@@ -160,7 +178,7 @@ def write_outputs(objects: Sequence[OutputObject], folder: Path) -> tuple[Output
 def build_pictures(
     analysis: StudyAnalysis, objects: Sequence[OutputObject], templates: TemplateSet
 ) -> tuple[tuple[str, bytes], ...]:
-    """PNG pictures of a study: the page as it stands in the capture, the map and the fields.
+    """PNG pictures of a study: the pages as they stand in the captures, the map and the fields.
 
     Parameters
     ----------
@@ -173,15 +191,15 @@ def build_pictures(
 
     Returns
     -------
-        File names and contents; ``page.png`` first.
+        File names and contents; ``page.png`` first, then ``mrs.png`` where there are spectra.
     """
     presentation = templates.presentation
     typeface = Typeface(cjk_file=templates.cjk_font)
     warning = presentation.texts["research_use"]
     pictures = [
-        ("page.png", png_bytes(_stored_page(item.dataset)))
+        (_PICTURES[item.product], png_bytes(_stored_page(item.dataset)))
         for item in objects
-        if item.product == capture.PRODUCT
+        if item.product in _PICTURES
     ]
     shown = field_contents(analysis, presentation)
     content = map_content(analysis, presentation)
@@ -194,7 +212,7 @@ def build_pictures(
     return tuple(pictures)
 
 
-def _stored_page(dataset: Dataset) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _stored_page(dataset: Dataset) -> Pixels:
     shape = (int(dataset.Rows), int(dataset.Columns), 3)
     return np.frombuffer(dataset.PixelData, dtype=np.uint8)[: np.prod(shape)].reshape(shape)
 

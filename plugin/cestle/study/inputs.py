@@ -57,7 +57,8 @@ class StudyInputs:
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
     mega
-        The MEGA-PRESS spectra as they arrived.
+        The MEGA-PRESS acquisition; None when none was sent, or when it could not be read and
+        `missing` says why under ``mrs_mega``.
     """
 
     study_instance_uid: str
