@@ -17,6 +17,8 @@ GABA_PPM: Final = (2.80, 3.20)
 GLX_PPM: Final = (3.60, 3.90)
 """Where the area of Glx is counted."""
 
+BROAD_T2_S: Final = 0.030
+"""T2 of macromolecules and lipids, 20 to 40 ms (doi:10.1002/nbm.4393) [s]."""
 NARROWED: Final = 0.6
 """Share of the expected width that the FID of a broad signal has; the fit adds the rest."""
 
@@ -48,14 +50,14 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Broad:
-    """A macromolecule or lipid signal as a Gaussian.
+    """A macromolecule or lipid signal as a Voigt line with the decay of `BROAD_T2_S`.
 
     Parameters
     ----------
     name, group
         As those of the component.
     shift_ppm, width_ppm
-        Centre and full width at half maximum before the common line shape [ppm].
+        Centre, and full width at half maximum of the Gaussian part [ppm].
     sign
         +1 or −1 for a signal of that sign, 0 for either.
     """
@@ -68,35 +70,35 @@ class Broad:
 
 
 OFF_BROAD: Final = (
-    Broad(name="MM09", shift_ppm=0.91, width_ppm=0.12),
-    Broad(name="MM12", shift_ppm=1.21, width_ppm=0.14),
-    Broad(name="MM14", shift_ppm=1.39, width_ppm=0.12),
-    Broad(name="MM17", shift_ppm=1.67, width_ppm=0.14),
-    Broad(name="MM20", shift_ppm=2.04, width_ppm=0.16),
-    Broad(name="MM23", shift_ppm=2.26, width_ppm=0.15),
-    Broad(name="MM30", shift_ppm=2.99, width_ppm=0.13),
-    Broad(name="MM38", shift_ppm=3.77, width_ppm=0.20),
-    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.15),
+    Broad(name="MM09", shift_ppm=0.91, width_ppm=0.08),
+    Broad(name="MM12", shift_ppm=1.21, width_ppm=0.10),
+    Broad(name="MM14", shift_ppm=1.39, width_ppm=0.08),
+    Broad(name="MM17", shift_ppm=1.67, width_ppm=0.10),
+    Broad(name="MM20", shift_ppm=2.04, width_ppm=0.12),
+    Broad(name="MM23", shift_ppm=2.26, width_ppm=0.11),
+    Broad(name="MM30", shift_ppm=2.99, width_ppm=0.09),
+    Broad(name="MM38", shift_ppm=3.77, width_ppm=0.16),
+    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.11),
 )
 """Signals of the OFF spectrum; shifts as in Cudalbu 2021, doi:10.1002/nbm.4393."""
 
 DIFFERENCE_BROAD: Final = (
-    Broad(name="MM09", shift_ppm=0.92, width_ppm=0.11),
-    Broad(name="MM17", shift_ppm=1.67, width_ppm=0.15, sign=-1),
-    Broad(name="MM20", shift_ppm=2.04, width_ppm=0.16, sign=-1),
-    Broad(name="MM23", shift_ppm=2.26, width_ppm=0.15, sign=-1),
-    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.15, sign=0),
-    Broad(name="Lip09", group="lipid", shift_ppm=0.89, width_ppm=0.12, sign=0),
+    Broad(name="MM09", shift_ppm=0.92, width_ppm=0.07),
+    Broad(name="MM17", shift_ppm=1.67, width_ppm=0.11, sign=-1),
+    Broad(name="MM20", shift_ppm=2.04, width_ppm=0.12, sign=-1),
+    Broad(name="MM23", shift_ppm=2.26, width_ppm=0.11, sign=-1),
+    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.11, sign=0),
+    Broad(name="Lip09", group="lipid", shift_ppm=0.89, width_ppm=0.08, sign=0),
 )
 """Signals of the difference that are not reported."""
 
 EDITED_BROAD: Final = (
-    Broad(name="MM3co", group="GABA+", shift_ppm=3.00, width_ppm=0.11),
-    Broad(name="MM3co low", group="GABA+", shift_ppm=2.92, width_ppm=0.11),
-    Broad(name="MM3co high", group="GABA+", shift_ppm=3.09, width_ppm=0.11),
+    Broad(name="MM3co", group="GABA+", shift_ppm=3.00, width_ppm=0.07),
+    Broad(name="MM3co low", group="GABA+", shift_ppm=2.92, width_ppm=0.07),
+    Broad(name="MM3co high", group="GABA+", shift_ppm=3.09, width_ppm=0.07),
 )
-"""Co-edited macromolecules at 3.0 ppm: 0.11 ppm are the 14 Hz at 3T of doi:10.1002/nbm.4618; the
-two at the sides let the shape be wide and asymmetric, as it was measured in
+"""Co-edited macromolecules at 3.0 ppm, with T2 about the 14 Hz at 3T of doi:10.1002/nbm.4618;
+the two at the sides let the shape be wide and asymmetric, as it was measured in
 doi:10.1002/mrm.30158."""
 
 _SINGLETS: Final = {"tCr": (2.90, 3.15), "NAA": (1.95, 2.10), "tCho": (3.15, 3.26)}
@@ -227,7 +229,8 @@ def _gaussian(broad: Broad, width_ppm: float, protocol: MegaProtocol, points: in
     return Component(
         name=broad.name,
         group=broad.group,
-        fid=line.fid(points, protocol) * np.exp(width_hz**2 * gauss_profile(time)),
+        fid=line.fid(points, protocol)
+        * np.exp(width_hz**2 * gauss_profile(time) - time / BROAD_T2_S),
         area=sign,
         signed=broad.sign == 0,
     )

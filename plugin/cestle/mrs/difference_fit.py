@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import (
     DIFFERENCE_BROAD,
@@ -22,9 +23,9 @@ from cestle.mrs.components import (
     pair_components,
 )
 from cestle.mrs.fit_window import FitWindow, noise_sd
-from cestle.mrs.line_shape import extra_width, gauss_profile, phase_profile, shift_profile
+from cestle.mrs.line_shape import extra_width, gauss_profile, own_shift, phase_profile, shift_profile
 from cestle.mrs.off_fit import FIT_PPM, UNEDITED, OffFit, stated_sigma
-from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem, refit, solve
+from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem
 from cestle.mrs.series import EditedSpectra
 from cestle.mrs.spectrum import time_axis
 from cestle.physics import Complex, Real
@@ -55,25 +56,25 @@ class DifferenceModel:
     ----------
     range_ppm
         What is fitted [ppm].
-    knots_ppm
-        Spacing of the knots of the baseline [ppm].
+    baseline_freedom
+        Factor on the freedom of the baseline that the data choose.
     mm_ratio
         Expected area of the macromolecules at 3.0 ppm over those at 0.9 ppm: two protons to
         three, as in doi:10.1002/nbm.4618.
     mm_spread
         Standard deviation of the area at 3.0 ppm about it, relative to the area of creatine: a
-        third of the 0.09 that is usual; infinite for no tie.
+        quarter of the 0.09 that is usual; infinite for no tie.
     side_share, side_spread
         Area of each of the outer macromolecule lines at 3.0 ppm over the middle one, and its
         standard deviation relative to creatine.
     """
 
     range_ppm: tuple[float, float] = FIT_PPM
-    knots_ppm: float = 0.8
+    baseline_freedom: float = 1.0
     mm_ratio: float = 2.0 / 3.0
-    mm_spread: float = 0.03
+    mm_spread: float = 0.02
     side_share: float = 0.3
-    side_spread: float = 0.02
+    side_spread: float = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,7 +167,7 @@ def _fit(
     difference = turn * spectra.on - spectra.off
     data = window.spectrum(difference)
     noise = noise_sd(difference, protocol)
-    smooth = window.splines(model.knots_ppm)
+    smooth = window.splines(KNOTS_PPM)
     ties, targets = _ties(components, smooth.shape[1], off, model)
     problem = SeparableProblem(
         data=data,
@@ -181,7 +182,7 @@ def _fit(
         ties=ties,
         targets=targets,
     )
-    fit = refit(solve(problem, start))
+    fit = solve_with_baseline(problem, start, freedom=model.baseline_freedom)
     return DifferenceFit(components=components, fit=fit, noise=noise, turn=turn)
 
 
@@ -228,6 +229,10 @@ def _terms(
             coupled,
             expected=off.fit.parameter("coupled width"),
             spread=1.0,
+        ),
+        *(
+            own_shift(name, time, chosen(components, (name, f"{name} rest")), frequency_mhz)
+            for name in ("GABA", "Glu", "Gln", "NAAG", "GSH", "MM09")
         ),
         EnvelopeTerm(
             name="MM3co width2",

@@ -17,6 +17,9 @@ SHAPE_KNOTS_S: Final = (0.0, 0.02, 0.05, 0.09, 0.15, 0.25)
 """Knots of the corrections; constant after the last, where lines have decayed [s]."""
 SHAPE_SPREAD: Final = 0.15
 """Standard deviation of their soft constraint to zero [1], [rad]."""
+OWN_SHIFT_PPM: Final = 0.004
+"""Standard deviation of the shift of one metabolite against its place in the basis (pH,
+temperature), as usual since doi:10.1002/mrm.1910300604."""
 WIDEST_HZ: Final = 30.0
 FARTHEST_HZ: Final = 15.0
 LARGEST_PHASE: Final = 1.0
@@ -116,6 +119,19 @@ def extra_width(
         spread=spread,
         low=-3.0,
         high=10.0,
+    )
+
+
+def own_shift(name: str, time: Real, members: Bool, frequency_mhz: float) -> EnvelopeTerm:
+    """A small shift of some components against the common one [Hz]."""
+    return EnvelopeTerm(
+        name=f"{name} shift",
+        profile=shift_profile(time),
+        members=members,
+        start=0.0,
+        spread=OWN_SHIFT_PPM * frequency_mhz,
+        low=-0.03 * frequency_mhz,
+        high=0.03 * frequency_mhz,
     )
 
 

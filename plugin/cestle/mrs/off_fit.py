@@ -6,17 +6,17 @@ from typing import Final
 import numpy as np
 
 from cestle.errors import NumericalError
+from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import OFF_BROAD, Component, chosen, off_components
 from cestle.mrs.fit_window import FitWindow, noise_sd
-from cestle.mrs.line_shape import common_terms, extra_width
-from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem, refit, solve
+from cestle.mrs.line_shape import common_terms, extra_width, own_shift
+from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem
 from cestle.mrs.series import EditedSpectra
 from cestle.mrs.spectrum import time_axis
 from cestle.physics import Complex, Real
 
 FIT_PPM: Final = (0.5, 4.15)
-OFF_KNOTS_PPM: Final = 0.5
 UNEDITED: Final = ("tCr", "tCr rest", "tCho", "tCho rest", "mIns")
 """Signals that ON and OFF have alike, which show how well the two match."""
 
@@ -95,7 +95,7 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     protocol, points = spectra.protocol, len(spectra.off)
     window = FitWindow.of(points, protocol, FIT_PPM)
     components = off_components(basis, protocol, points)
-    smooth = window.splines(OFF_KNOTS_PPM)
+    smooth = window.splines(KNOTS_PPM)
     noise = noise_sd(spectra.off, protocol)
     data = window.spectrum(spectra.off)
     problem = SeparableProblem(
@@ -104,12 +104,12 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
         window=window,
         fids=np.stack([component.fid for component in components]),
         signed=np.array([component.signed for component in components]),
-        terms=_terms(components, time_axis(points, protocol.dwell_s)),
+        terms=_terms(components, time_axis(points, protocol.dwell_s), protocol.frequency_mhz),
         smooth=smooth,
         ties=np.zeros((0, len(components) + smooth.shape[1])),
         targets=np.zeros(0),
     )
-    fit = refit(solve(problem, best_start(problem)))
+    fit = solve_with_baseline(problem, best_start(problem))
     found = OffFit(components=components, fit=fit, noise=noise)
     height = float(window.spectrum(found.fids("tCr")).max())
     if not height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
@@ -139,19 +139,24 @@ def best_start(problem: SeparableProblem) -> Real:
     return min(trials, key=problem.cost)
 
 
-def _terms(components: tuple[Component, ...], time: Real) -> tuple[EnvelopeTerm, ...]:
+def _terms(
+    components: tuple[Component, ...], time: Real, frequency_mhz: float
+) -> tuple[EnvelopeTerm, ...]:
     everything = np.ones(len(components), dtype=bool)
-    broad = tuple(broad.name for broad in OFF_BROAD)
+    coupled = ~chosen(components, (*_SINGLETS, *(broad.name for broad in OFF_BROAD)))
+    metabolites = dict.fromkeys(
+        part.group for part in components if part.group not in ("NAA", "MM", "lipid")
+    )
     return (
         *common_terms(time, everything),
         # NAA sets the width; creatine decays faster, coupled spins faster still
         extra_width("tCr width", time, chosen(components, ("tCr",)), expected=0.5, spread=1.0),
         extra_width("tCho width", time, chosen(components, ("tCho",)), expected=0.0, spread=1.0),
-        extra_width(
-            "coupled width",
-            time,
-            ~chosen(components, (*_SINGLETS, *broad)),
-            expected=1.5,
-            spread=1.5,
+        extra_width("coupled width", time, coupled, expected=1.5, spread=1.5),
+        *(
+            own_shift(
+                name, time, np.array([part.group == name for part in components]), frequency_mhz
+            )
+            for name in metabolites
         ),
     )

@@ -26,7 +26,6 @@ _RIDGE: Final = 1e-11
 _MOST_STEPS: Final = 40
 _SMALL_GAIN: Final = 1e-6
 _DAMPING: Final = 1e-3
-_MISFIT: Final = 1.2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -241,16 +240,47 @@ def solve(problem: SeparableProblem, start: Real | None = None) -> SeparableFit:
     return _finished(problem, state, low, high)
 
 
-def refit(fit: SeparableFit) -> SeparableFit:
-    """Fit again where the residual exceeds the noise.
+def one_step(fit: SeparableFit, data: Real) -> Real:
+    """Amplitudes that fit other data near those of a fit, by one step of the linearised problem.
 
-    Soft constraints are then weighed against what the model leaves in the data, not against the
-    noise alone, and errors that are derived from the fit hold the misfit.
+    Parameters
+    ----------
+    fit
+        A solved problem.
+    data
+        Other data of the same window, shape (draw, row) [a.u.].
+
+    Returns
+    -------
+        Amplitudes with their signs kept, shape (draw, amplitude) [a.u.].
     """
-    rms = float(np.sqrt(np.mean(fit.residual**2)))
-    if rms <= _MISFIT * fit.problem.sigma:
-        return fit
-    return solve(replace(fit.problem, sigma=rms), fit.parameters)
+    problem, loose = fit.problem, fit.loose
+    design = np.hstack([fit.columns, fit.slopes[:, loose]]) / problem.sigma
+    spread = np.array([term.spread for term in problem.terms])[loose]
+    count, steps = len(fit.amplitudes), int(loose.sum())
+    ties = np.zeros((len(problem.ties) + steps, count + steps))
+    ties[: len(problem.ties), :count] = problem.ties
+    ties[len(problem.ties) :, count:] = np.diag(1.0 / spread)
+    targets = np.concatenate([problem.targets, -_pulls(problem, fit.parameters)[loose]])
+    gram = design.T @ design + ties.T @ ties
+    right = data @ design / problem.sigma + ties.T @ targets
+    free = np.concatenate([problem.free, np.ones(steps, dtype=bool)])
+    start = np.concatenate([fit.active, np.ones(steps, dtype=bool)])
+    solutions = [_non_negative(gram, one, free, start)[0] for one in right]
+    return np.stack(solutions)[:, :count]
+
+
+def log_evidence(fit: SeparableFit) -> float:
+    """Logarithm of the marginal likelihood, up to terms that do not depend on the data.
+
+    The linear problem at the fitted envelope is integrated over the amplitudes that are not held
+    at zero. To compare soft constraints, add the logarithms of their own normalisation.
+    """
+    state = _evaluate(fit.problem, fit.parameters, fit.active)
+    gram = state.gram[np.ix_(state.active, state.active)]
+    scale = 1.0 / np.sqrt(np.diag(gram))
+    logdet = np.linalg.slogdet(gram * scale[:, None] * scale[None, :])[1]
+    return -state.cost - 0.5 * float(logdet - 2.0 * np.sum(np.log(scale)))
 
 
 def _evaluate(problem: SeparableProblem, parameters: Real, active: Bool | None) -> _State:

@@ -141,8 +141,8 @@ def _lines(table, time, acquisition):
     total = np.zeros(len(time), dtype=np.complex128)
     for shift, width_ppm, area in table:
         frequency = (shift - acquisition.transmitter_ppm) * acquisition.frequency_mhz
-        width = width_ppm * acquisition.frequency_mhz
-        decay = np.exp(-((np.pi * width * time) ** 2) / (4.0 * np.log(2.0)))
+        width = 0.8 * width_ppm * acquisition.frequency_mhz
+        decay = np.exp(-((np.pi * width * time) ** 2) / (4.0 * np.log(2.0)) - time / 0.04)
         total += area * decay * np.exp(2j * np.pi * frequency * time)
     return total
 
