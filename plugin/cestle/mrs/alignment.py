@@ -62,6 +62,8 @@ class Alignment:
         By how much its lines are wider than those of the reference [Hz].
     misfit
         Root mean square of what is not explained, over the median of all transients.
+    covariance
+        Of the noise of frequency and phase, shape (transient, 2, 2) [Hz², Hz·rad, rad²].
     """
 
     frequency_hz: Real
@@ -69,6 +71,7 @@ class Alignment:
     gain: Real
     broadening_hz: Real
     misfit: Real
+    covariance: Real
 
 
 def align(
@@ -113,6 +116,7 @@ class _Search:
         count = len(fids)
         self._frequency, self._phase = np.zeros(count), np.zeros(count)
         self._gain, self._width, self._misfit = np.ones(count), np.zeros(count), self._first()
+        self._covariance = np.zeros((count, 2, 2))
 
     def _first(self) -> Real:
         """Distance of each transient to the median of all, before anything is known."""
@@ -134,7 +138,8 @@ class _Search:
         time = time_axis(len(mean), self._protocol.dwell_s)
         design = self._band.take(np.stack([mean, 2j * np.pi * time * mean]))
         spectra = self._band.take(now)
-        factor = spectra @ np.linalg.pinv(design)
+        solve: Complex = np.asarray(np.linalg.pinv(design), dtype=np.complex128)
+        factor = spectra @ solve
         same = np.where(factor[:, 0] == 0.0, 1.0, factor[:, 0])
         change = factor[:, 1] / same
         step = np.clip(change.real, -_LARGEST_STEP_HZ, _LARGEST_STEP_HZ)
@@ -142,8 +147,27 @@ class _Search:
         self._frequency = np.clip(before + step, -_FARTHEST_HZ, _FARTHEST_HZ)
         self._phase = self._phase + np.angle(same)
         self._gain, self._width = np.abs(factor[:, 0]), 2.0 * change.imag
-        self._misfit = self._relative(spectra - factor @ design)
+        rest = spectra - factor @ design
+        self._misfit = self._relative(rest)
+        self._covariance = self._noise(solve, rest)
         return float(np.max(np.abs(self._frequency - before) * (self._kept > 0.0)))
+
+    def _noise(self, solve: Complex, rest: Complex) -> Real:
+        """Noise of frequency and phase, from what is left in each transient."""
+        # circular noise of two complex factors: the phase is in the imaginary part of the first,
+        # the frequency in the real part of the second
+        spread = 0.5 * solve.T @ solve.conj()
+        shape = np.array(
+            [
+                [spread[1, 1].real, spread[0, 1].imag],
+                [spread[0, 1].imag, spread[0, 0].real],
+            ]
+        )
+        freedom = rest.shape[1] - len(solve.T) - len(self._band.smooth)
+        variance = np.sum(np.abs(rest) ** 2, axis=1) / freedom
+        gain = np.where(self._gain > 0.0, self._gain, 1.0)
+        noise: Real = (variance / gain**2)[:, None, None] * shape
+        return noise
 
     def found(self) -> Alignment:
         """What the last round left."""
@@ -153,4 +177,5 @@ class _Search:
             gain=self._gain,
             broadening_hz=self._width,
             misfit=self._misfit,
+            covariance=self._covariance,
         )
