@@ -27,7 +27,7 @@ HIGH_PPM: Final = 3.45
 
 _DEGREE: Final = 5
 _SEEN_S: Final = 0.35
-_DAMPING_HZ: Final = 1.0
+_DAMPING_HZ: Final = 4.0
 _LARGEST_STEP_HZ: Final = 3.0
 _FARTHEST_HZ: Final = 12.0
 
@@ -93,7 +93,7 @@ def align(
     """
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
     band = Band.of(protocol, points, LOW_PPM, HIGH_PPM, degree=_DEGREE)
-    seen = damped(fids[:, :points], protocol.dwell_s, width_hz=_DAMPING_HZ)
+    seen = fids[:, :points]
     used: Real = np.ones(len(fids)) if kept is None else kept.astype(np.float64)
     search = _Search(band, seen, protocol, used)
     for _ in range(settings.rounds):
@@ -136,9 +136,15 @@ class _Search:
         weights = self._kept * trust(self._misfit)
         mean = weights @ now / weights.sum()
         time = time_axis(len(mean), self._protocol.dwell_s)
-        design = self._band.take(np.stack([mean, 2j * np.pi * time * mean]))
+        slope = np.stack([np.ones(len(time)), 2j * np.pi * time])
+        design = self._band.take(slope * mean)
+        # the noise of the reference at late times would swamp its derivative; damped copies as
+        # instruments weigh it down and leave the solution where it is
+        instruments = self._band.take(
+            damped(slope * mean, self._protocol.dwell_s, width_hz=_DAMPING_HZ)
+        )
+        solve = _solution(design, instruments)
         spectra = self._band.take(now)
-        solve: Complex = np.asarray(np.linalg.pinv(design), dtype=np.complex128)
         factor = spectra @ solve
         same = np.where(factor[:, 0] == 0.0, 1.0, factor[:, 0])
         change = factor[:, 1] / same
@@ -179,3 +185,14 @@ class _Search:
             misfit=self._misfit,
             covariance=self._covariance,
         )
+
+
+def _solution(design: Complex, instruments: Complex) -> Complex:
+    """What turns a spectrum into the two factors, shape (bin, 2); zeros without a reference."""
+    inner = design @ instruments.conj().T
+    if not np.any(inner):
+        return np.zeros_like(design.T)
+    solution: Complex = np.asarray(
+        instruments.conj().T @ np.linalg.pinv(inner), dtype=np.complex128
+    )
+    return solution

@@ -29,9 +29,11 @@ UNIQUE: Final = 4.0
 _NEAR_PPM: Final = 1.4
 _FAR_PPM: Final = 2.8
 _LIPID_FAR_PPM: Final = 4.2
+_WATER_PPM: Final = 1.0
 _SEEN_S: Final = 0.5
 _DAMPING_HZ: Final = 5.0
 _BASELINE_PPM: Final = 0.3
+_SMALLEST: Final = 1e-6
 _NOISE_PEAK: Final = 6.0
 _SWAMPED: Final = 30.0
 
@@ -100,8 +102,8 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
     seen = fids[:, :points]
     mean = in_phase(seen, protocol, locate(seen, protocol, search)).mean(axis=0)
-    # for the wrong sign the search may have taken water away from its place
-    everywhere = WaterSettings(half_width_ppm=SOUGHT_PPM + 0.2)
+    # for the wrong sign the search may have moved water by all that it may move anything
+    everywhere = WaterSettings(half_width_ppm=_WATER_PPM)
     rest = WaterModes.of(mean, protocol, everywhere).taken_from(mean)
     below = WATER_PPM - ppm_axis(points, protocol)
     power = _power(damped(rest, protocol.dwell_s, width_hz=_DAMPING_HZ), below)
@@ -110,13 +112,16 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
         return float(power[(below >= near) & (below <= far)].sum())
 
     there, mirrored = energy(_NEAR_PPM, _FAR_PPM), energy(-_FAR_PPM, -_NEAR_PPM)
-    noise = np.median(power) / np.log(2.0)
-    tiny = np.finfo(np.float64).tiny
+    lipid, noise = energy(_FAR_PPM, _LIPID_FAR_PPM), float(np.median(power)) / np.log(2.0)
+    largest = float(power[np.abs(below) <= _FAR_PPM].max())
     return _Sides(
-        ratio=there / max(mirrored, tiny),
-        lipid=energy(_FAR_PPM, _LIPID_FAR_PPM) / max(there, tiny),
-        peak=float(np.sqrt(power[np.abs(below) <= _FAR_PPM].max() / max(noise, tiny))),
+        ratio=_over(there, mirrored), lipid=_over(lipid, there), peak=_over(largest, noise) ** 0.5
     )
+
+
+def _over(energy: float, other: float) -> float:
+    """Ratio of two energies, at most one million."""
+    return energy / max(other, _SMALLEST * energy, np.finfo(np.float64).tiny)
 
 
 def _power(fid: Complex, below: Real) -> Real:

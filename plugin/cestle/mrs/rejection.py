@@ -26,6 +26,7 @@ _DEGREE: Final = 3
 _NARROWEST_PPM: Final = 0.2
 _NEGLIGIBLE: Final = 0.03
 _LEAST_GROUP: Final = 4
+_SMALL_GROUP: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +86,12 @@ def reasons_to_reject(
         ("broadened", found.broadening_hz, settings.broadening_hz),
         *((reason, value, settings.misfit) for reason, value in excess.items()),
     ]
+    # the spread of a few transients is itself not well known
+    few = 1.0 + _SMALL_GROUP / (count - int(empty.sum()))
     for reason, value, least in judged:
         centre = float(np.median(value[~empty]))
         spread = float(np.median(np.abs(value[~empty] - centre)))
-        limit = max(settings.deviations * spread, least)
+        limit = max(settings.deviations * few * spread, least)
         for number in np.flatnonzero(value - centre > limit):
             reasons[number] = reasons[number] or reason
     return tuple(reasons)
