@@ -7,7 +7,7 @@ averaged, water is taken away, and the energy where metabolites should be is hel
 the mirrored range. A search finds something in pure noise, too, but then as much for either sign.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -79,6 +79,13 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
         When the data do not tell: no metabolites beside water, or signal on both sides of it.
     """
     found = [_sides(fids, protocol), _sides(fids.conj(), protocol)]
+    at_its_place = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
+    if any(at_its_place):
+        # with the transmitter away from water, one sign puts the strongest line elsewhere
+        found = [
+            sides if there else replace(sides, ratio=0.0)
+            for sides, there in zip(found, at_its_place, strict=True)
+        ]
     best, other = sorted(found, key=lambda sides: sides.ratio, reverse=True)
     if best.ratio < DECISIVE or best.ratio < UNIQUE * other.ratio:
         raise ProtocolError(
@@ -87,6 +94,13 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
             "metabolite data of a brain with NAA, creatine and choline."
         )
     return FidSign(conjugated=best is found[1], ratio=best.ratio)
+
+
+def _shows_water(fids: Complex, protocol: MegaProtocol) -> bool:
+    """Whether the strongest line of all transients together stands where water belongs."""
+    power = np.sum(np.abs(to_spectrum(fids)) ** 2, axis=0)
+    place = ppm_axis(fids.shape[-1], protocol)[np.argmax(power)]
+    return bool(abs(place - WATER_PPM) <= SOUGHT_PPM)
 
 
 def _reason(sides: _Sides) -> str:

@@ -19,7 +19,7 @@ from cestle.physics import Complex, Real
 
 _LOW_PPM: Final = 2.85
 _HIGH_PPM: Final = 3.40
-_DEGREE: Final = 3
+_DEGREE: Final = 2
 _SEEN_S: Final = 0.35
 _ROUNDS: Final = 12
 _TOLERANCE: Final = 1e-5

@@ -60,8 +60,9 @@ def quarters(phase_rad: Real) -> Real:
 def _running_median(column: Real) -> Real:
     """Running median that follows a slope up to both ends."""
     half = _NEIGHBOURS // 2
-    before = 2.0 * column[0] - column[half:0:-1]
-    after = 2.0 * column[-1] - column[-2 : -half - 2 : -1]
+    # mirrored in a point that noise moves less than it moves the last value
+    before = 2.0 * np.median(column[: half + 1]) - column[2 * half : half : -1]
+    after = 2.0 * np.median(column[-half - 1 :]) - column[-half - 2 : -2 * half - 2 : -1]
     longer = np.concatenate([before, column, after])
     middle: Real = median_filter(longer, _NEIGHBOURS)[half:-half]
     return middle
