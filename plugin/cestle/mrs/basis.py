@@ -1,5 +1,6 @@
 """Basis of the linear-combination fit: what each metabolite looks like at this field and timing."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -29,8 +30,12 @@ class LineList:
     def fid(self, points: int, protocol: MegaProtocol) -> Complex:
         """FID without decay, shape (point,) [protons]."""
         frequency = (self.shift_ppm - protocol.transmitter_ppm) * protocol.frequency_mhz
-        step = np.exp(2j * np.pi * frequency * protocol.dwell_s)
-        fid: Complex = np.power.outer(step, np.arange(points)).T @ self.amplitude
+        turn = 2j * np.pi * frequency * protocol.dwell_s
+        # exp(turn · (block · n + m)) as a product of two small tables
+        block = math.isqrt(points) + 1
+        coarse = np.exp(np.outer(np.arange(-(-points // block)) * block, turn))
+        fine = np.exp(np.outer(turn, np.arange(block)))
+        fid: Complex = ((coarse * self.amplitude) @ fine).ravel()[:points]
         return fid
 
     def within(self, low_ppm: float, high_ppm: float) -> "LineList":

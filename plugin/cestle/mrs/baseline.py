@@ -1,0 +1,71 @@
+"""A smooth baseline whose stiffness the data choose.
+
+Cubic splines with close knots are held straight by a soft constraint on their second differences;
+its width is that under which the data are most likely once all amplitudes are integrated out. A
+spectrum with a flat baseline thus gets a stiff one, which costs no precision, and a spectrum with
+waves a free one, so that they do not go into broad signals.
+
+References
+----------
+Eilers PHC, Marx BD. Stat Sci 1996;11:89-121. doi:10.1214/ss/1038425655
+MacKay DJC. Neural Comput 1992;4:415-447. doi:10.1162/neco.1992.4.3.415
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from cestle.mrs.separable import SeparableFit, SeparableProblem, log_evidence, solve
+from cestle.physics import Real
+
+KNOTS_PPM: Final = 0.4
+"""Spacing of the knots: half the width of the narrowest wave that is baseline."""
+SPREADS: Final = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""Standard deviations of second differences that are tried, in those of the residual."""
+
+_ROUNDS: Final = 2
+
+
+def solve_with_baseline(
+    problem: SeparableProblem, start: Real | None = None, *, freedom: float = 1.0
+) -> SeparableFit:
+    """Fit with the stiffness of the baseline that the data choose.
+
+    Parameters
+    ----------
+    problem
+        What is fitted, with all constraints but that on the baseline. Its noise is raised to the
+        residual where that is larger: soft constraints are then weighed against what the model
+        leaves in the data, and errors derived from the fit hold the misfit.
+    start
+        Envelope parameters to start from.
+    freedom
+        Factor on the chosen width, to try a stiffer or freer baseline.
+    """
+    fit = solve(problem, start)
+    for _ in range(_ROUNDS):
+        rms = float(np.sqrt(np.mean(fit.residual**2)))
+        problem = replace(problem, sigma=max(problem.sigma, rms))
+        fit = replace(fit, problem=problem)
+        spread = freedom * max(SPREADS, key=lambda one, fit=fit: _evidence(fit, one))
+        fit = solve(_bent(problem, spread), fit.parameters)
+    return fit
+
+
+def _bent(problem: SeparableProblem, spread: float) -> SeparableProblem:
+    """The problem with the constraint on the baseline."""
+    count = problem.smooth.shape[1]
+    rows = np.zeros((count - 2, problem.ties.shape[1]))
+    rows[:, -count:] = np.diff(np.eye(count), 2, axis=0) / (spread * problem.sigma)
+    return replace(
+        problem,
+        ties=np.vstack([problem.ties, rows]),
+        targets=np.concatenate([problem.targets, np.zeros(len(rows))]),
+    )
+
+
+def _evidence(fit: SeparableFit, spread: float) -> float:
+    constrained = replace(fit, problem=_bent(fit.problem, spread))
+    ranks = fit.problem.smooth.shape[1] - 2
+    return log_evidence(constrained) - ranks * float(np.log(spread))
