@@ -17,10 +17,14 @@ GABA_PPM: Final = (2.80, 3.20)
 GLX_PPM: Final = (3.60, 3.90)
 """Where the area of Glx is counted."""
 
-BROAD_T2_S: Final = 0.030
-"""T2 of macromolecules and lipids, 20 to 40 ms (doi:10.1002/nbm.4393) [s]."""
+TURNED: Final = "at 90°"
+"""What the name of a component in quadrature ends in."""
+BROAD_T2_S: Final = 0.050
+"""T2 of macromolecules and lipids; most have 20 to 40 ms (doi:10.1002/nbm.4393), what is left at
+TE 70 ms decays slowest [s]."""
 NARROWED: Final = 0.6
-"""Share of the expected width that the FID of a broad signal has; the fit adds the rest."""
+"""Share of its expected Gaussian width that the FID of an edited macromolecule has; the fit adds
+the rest."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +63,7 @@ class Broad:
     shift_ppm, width_ppm
         Centre, and full width at half maximum of the Gaussian part [ppm].
     sign
-        +1 or −1 for a signal of that sign, 0 for either.
+        +1 or −1 for a signal of that sign, 0 for one of any phase, as lipid from outside has.
     """
 
     name: str
@@ -68,6 +72,11 @@ class Broad:
     width_ppm: float
     sign: int = 1
 
+
+LIPIDS: Final = (
+    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.11, sign=0),
+    Broad(name="Lip09", group="lipid", shift_ppm=0.89, width_ppm=0.08, sign=0),
+)
 
 OFF_BROAD: Final = (
     Broad(name="MM09", shift_ppm=0.91, width_ppm=0.08),
@@ -78,7 +87,7 @@ OFF_BROAD: Final = (
     Broad(name="MM23", shift_ppm=2.26, width_ppm=0.11),
     Broad(name="MM30", shift_ppm=2.99, width_ppm=0.09),
     Broad(name="MM38", shift_ppm=3.77, width_ppm=0.16),
-    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.11),
+    *LIPIDS,
 )
 """Signals of the OFF spectrum; shifts as in Cudalbu 2021, doi:10.1002/nbm.4393."""
 
@@ -87,8 +96,7 @@ DIFFERENCE_BROAD: Final = (
     Broad(name="MM17", shift_ppm=1.67, width_ppm=0.11, sign=-1),
     Broad(name="MM20", shift_ppm=2.04, width_ppm=0.12, sign=-1),
     Broad(name="MM23", shift_ppm=2.26, width_ppm=0.11, sign=-1),
-    Broad(name="Lip13", group="lipid", shift_ppm=1.29, width_ppm=0.11, sign=0),
-    Broad(name="Lip09", group="lipid", shift_ppm=0.89, width_ppm=0.08, sign=0),
+    *LIPIDS,
 )
 """Signals of the difference that are not reported."""
 
@@ -100,6 +108,9 @@ EDITED_BROAD: Final = (
 """Co-edited macromolecules at 3.0 ppm, with T2 about the 14 Hz at 3T of doi:10.1002/nbm.4618;
 the two at the sides let the shape be wide and asymmetric, as it was measured in
 doi:10.1002/mrm.30158."""
+
+FITTED_WIDTHS: Final = ("MM09", *(broad.name for broad in EDITED_BROAD))
+"""Macromolecules whose Gaussian width is fitted."""
 
 _SINGLETS: Final = {"tCr": (2.90, 3.15), "NAA": (1.95, 2.10), "tCho": (3.15, 3.26)}
 _OFF_WHOLE: Final = ("NAAG", "Glu", "Gln", "GSH", "GABA", "mIns", "Tau", "Asp", "Lac")
@@ -122,7 +133,8 @@ def off_components(basis: MegaBasis, protocol: MegaProtocol, points: int) -> tup
             _metabolite(f"{name} rest", name, rest, protocol, points),
         ]
     found += [_metabolite(name, name, lines[name], protocol, points) for name in _OFF_WHOLE]
-    found += [_gaussian(broad, broad.width_ppm, protocol, points) for broad in OFF_BROAD]
+    for broad in OFF_BROAD:
+        found += _broad(broad, broad.width_ppm, protocol, points)
     return tuple(found)
 
 
@@ -144,10 +156,8 @@ def difference_components(
             _metabolite(f"{name} rest", "Glx and GABA at 2.3 ppm", rest, protocol, points),
         ]
     found += [_metabolite(name, name, lines[name], protocol, points) for name in _DIFFERENCE_WHOLE]
-    found += [_gaussian(broad, broad.width_ppm, protocol, points) for broad in DIFFERENCE_BROAD]
-    found += [
-        _gaussian(broad, NARROWED * broad.width_ppm, protocol, points) for broad in EDITED_BROAD
-    ]
+    for broad in (*DIFFERENCE_BROAD, *EDITED_BROAD):
+        found += _broad(broad, _known_width(broad) * broad.width_ppm, protocol, points)
     return tuple(found)
 
 
@@ -221,16 +231,30 @@ def _metabolite(
     return Component(name=name, group=group, fid=lines.fid(points, protocol), area=lines.area)
 
 
-def _gaussian(broad: Broad, width_ppm: float, protocol: MegaProtocol, points: int) -> Component:
+def _known_width(broad: Broad) -> float:
+    """Share of the Gaussian width that is given; that of fitted widths is narrower."""
+    return NARROWED if broad.name in FITTED_WIDTHS else 1.0
+
+
+def _broad(broad: Broad, width_ppm: float, protocol: MegaProtocol, points: int) -> list[Component]:
+    """The signal; where its phase is free, also the one turned by 90°."""
     time = time_axis(points, protocol.dwell_s)
-    sign = -1.0 if broad.sign < 0 else 1.0
-    line = LineList(shift_ppm=np.array([broad.shift_ppm]), amplitude=np.array([sign + 0j]))
     width_hz = width_ppm * protocol.frequency_mhz
-    return Component(
-        name=broad.name,
-        group=broad.group,
-        fid=line.fid(points, protocol)
-        * np.exp(width_hz**2 * gauss_profile(time) - time / BROAD_T2_S),
-        area=sign,
-        signed=broad.sign == 0,
-    )
+    decay = np.exp(width_hz**2 * gauss_profile(time) - time / BROAD_T2_S)
+    sign = -1.0 if broad.sign < 0 else 1.0
+    phases = {broad.name: sign + 0j}
+    if broad.sign == 0:
+        phases[f"{broad.name} {TURNED}"] = 1j
+    found = []
+    for name, phase in phases.items():
+        line = LineList(shift_ppm=np.array([broad.shift_ppm]), amplitude=np.array([phase]))
+        found.append(
+            Component(
+                name=name,
+                group=broad.group,
+                fid=line.fid(points, protocol) * decay,
+                area=phase.real,
+                signed=broad.sign == 0,
+            )
+        )
+    return found

@@ -14,21 +14,32 @@ import numpy as np
 from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import (
+    BROAD_T2_S,
     DIFFERENCE_BROAD,
     EDITED_BROAD,
+    LIPIDS,
     NARROWED,
+    TURNED,
     Component,
     chosen,
     difference_components,
     pair_components,
 )
-from cestle.mrs.fit_window import FitWindow, noise_sd
-from cestle.mrs.line_shape import extra_width, gauss_profile, own_shift, phase_profile, shift_profile
+from cestle.mrs.fit_window import FitWindow
+from cestle.mrs.line_shape import (
+    extra_width,
+    gauss_profile,
+    lorentz_profile,
+    own_shift,
+    phase_profile,
+    shift_profile,
+)
 from cestle.mrs.off_fit import FIT_PPM, UNEDITED, OffFit, stated_sigma
+from cestle.mrs.quality import noise_of
 from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem
 from cestle.mrs.series import EditedSpectra
 from cestle.mrs.spectrum import time_axis
-from cestle.physics import Complex, Real
+from cestle.physics import Bool, Complex, Real
 
 GABA_PLUS: Final = ("GABA", *(broad.name for broad in EDITED_BROAD))
 """Components whose areas make GABA+."""
@@ -166,7 +177,7 @@ def _fit(
     components = (*edited, *pair)
     difference = turn * spectra.on - spectra.off
     data = window.spectrum(difference)
-    noise = noise_sd(difference, protocol)
+    noise = noise_of(difference, protocol).sd
     smooth = window.splines(KNOTS_PPM)
     ties, targets = _ties(components, smooth.shape[1], off, model)
     problem = SeparableProblem(
@@ -182,7 +193,7 @@ def _fit(
         ties=ties,
         targets=targets,
     )
-    fit = solve_with_baseline(problem, start, freedom=model.baseline_freedom)
+    fit = solve_with_baseline(problem, off.creatine_height, start, freedom=model.baseline_freedom)
     return DifferenceFit(components=components, fit=fit, noise=noise, turn=turn)
 
 
@@ -191,19 +202,17 @@ def _within(
 ) -> tuple[Component, ...]:
     """All but macromolecules and lipids whose centre is not fitted."""
     low, high = range_ppm
-    left_out = [
+    left_out = tuple(
         broad.name for broad in DIFFERENCE_BROAD if not low + 0.1 <= broad.shift_ppm <= high
-    ]
-    return tuple(component for component in components if component.name not in left_out)
+    )
+    return tuple(part for part in components if not part.name.startswith(left_out))
 
 
 def _terms(
     components: tuple[Component, ...], time: Real, off: OffFit, frequency_mhz: float
 ) -> tuple[EnvelopeTerm, ...]:
     pair = chosen(components, tuple(PAIR_SPREAD))
-    edited = chosen(components, tuple(broad.name for broad in EDITED_BROAD))
     coupled = chosen(components, ("GABA", "GABA rest", "Glu", "Glu rest", "Gln", "Gln rest", "GSH"))
-    width2 = (EDITED_BROAD[0].width_ppm * frequency_mhz) ** 2
     return (
         EnvelopeTerm(
             name="shift",
@@ -234,16 +243,45 @@ def _terms(
             own_shift(name, time, chosen(components, (name, f"{name} rest")), frequency_mhz)
             for name in ("GABA", "Glu", "Gln", "NAAG", "GSH", "MM09")
         ),
+        *_broad_terms(components, time, frequency_mhz),
+    )
+
+
+def _broad_terms(
+    components: tuple[Component, ...], time: Real, frequency_mhz: float
+) -> tuple[EnvelopeTerm, ...]:
+    """Width of macromolecules: that by T2 is common, so that the free line at 0.9 ppm tells it."""
+    macromolecules = np.array([part.name.startswith("MM") for part in components])
+    given = 1.0 / (np.pi * BROAD_T2_S)
+    edited = tuple(broad.name for broad in EDITED_BROAD)
+    return (
         EnvelopeTerm(
-            name="MM3co width2",
-            profile=gauss_profile(time),
-            members=edited,
-            start=(1.0 - NARROWED**2) * width2,
-            expected=(1.0 - NARROWED**2) * width2,
-            spread=0.5 * width2,
-            low=0.0,
-            high=3.0 * width2,
+            name="MM width",
+            profile=lorentz_profile(time),
+            members=macromolecules,
+            start=0.0,
+            spread=2.5,
+            low=-given,
+            high=2.0 * given,
         ),
+        _gauss_width("MM09", time, chosen(components, ("MM09",)), frequency_mhz),
+        _gauss_width("MM3co", time, chosen(components, edited), frequency_mhz),
+    )
+
+
+def _gauss_width(name: str, time: Real, members: Bool, frequency_mhz: float) -> EnvelopeTerm:
+    """The part of the squared Gaussian width that FIDs of broad signals lack [Hz²]."""
+    broad = next(one for one in (*DIFFERENCE_BROAD, *EDITED_BROAD) if one.name == name)
+    whole = (broad.width_ppm * frequency_mhz) ** 2
+    return EnvelopeTerm(
+        name=f"{name} width2",
+        profile=gauss_profile(time),
+        members=members,
+        start=(1.0 - NARROWED**2) * whole,
+        expected=(1.0 - NARROWED**2) * whole,
+        spread=0.5 * whole,
+        low=0.0,
+        high=3.0 * whole,
     )
 
 
@@ -271,8 +309,10 @@ def _ties(
         tie({side: 1.0, middle: -model.side_share}, 0.0, model.side_spread * creatine)
     mean, spread = GLUTATHIONE
     tie({"GSH": 1.0}, mean * off.amplitude("tCr"), spread * off.amplitude("tCr"))
-    if "Lip13" in names and "Lip09" in names:
-        tie({"Lip09": 1.0, "Lip13": -0.5}, 0.0, 0.02 * creatine)
+    main, other = (broad.name for broad in LIPIDS)
+    for phase in ("", f" {TURNED}"):
+        if main + phase in names and other + phase in names:
+            tie({other + phase: 1.0, main + phase: -0.4}, 0.0, 0.02 * creatine)
     for name, width in PAIR_SPREAD.items():
         tie({name: 1.0}, 0.0, width)
     return np.array(rows), np.array(targets)

@@ -1,4 +1,4 @@
-"""The part of a spectrum that is fitted: its places, its noise and its baseline functions.
+"""The part of a spectrum that is fitted: its places and its baseline functions.
 
 The real part of a spectrum zero-filled to twice its length holds all that the complex FID holds,
 and its noise is white; one real baseline suffices, and the phase is a parameter of the fit.
@@ -9,7 +9,6 @@ Bartholdi E, Ernst RR. J Magn Reson 1973;11:9-19. doi:10.1016/0022-2364(73)90076
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +17,8 @@ from scipy.interpolate import BSpline
 
 from cestle.errors import NumericalError
 from cestle.mrs.series import MegaProtocol
-from cestle.mrs.spectrum import ppm_axis, to_spectrum
+from cestle.mrs.spectrum import ppm_axis
 from cestle.physics import Complex, Real
-
-NOISE_PPM: Final = ((8.0, 9.2), (-1.6, -0.2))
-"""Where no signal is expected; the first that the spectrum covers is taken."""
-
-_FEWEST_NOISE_POINTS: Final = 32
-_TAIL: Final = 0.75
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,30 +73,3 @@ class FitWindow:
         knots = np.concatenate([[low] * 3, np.linspace(low, high, pieces + 1), [high] * 3])
         functions: Real = BSpline.design_matrix(self.ppm, knots, 3).toarray()
         return functions
-
-
-def noise_sd(fid: Complex, protocol: MegaProtocol) -> float:
-    """Standard deviation of the noise of the spectrum's real part, not filtered [a.u.].
-
-    Parameters
-    ----------
-    fid
-        Shape (point,) [a.u.].
-    protocol
-        How it was acquired.
-
-    Returns
-    -------
-        From real and imaginary part in `NOISE_PPM`, each less a parabola; from the last quarter
-        of the FID where the spectrum covers neither range. Zero filling does not change it.
-    """
-    spectrum, ppm = to_spectrum(fid), ppm_axis(len(fid), protocol)
-    for low, high in NOISE_PPM:
-        inside = (ppm >= low) & (ppm <= high)
-        if ppm[0] <= low and ppm[-1] >= high and inside.sum() >= _FEWEST_NOISE_POINTS:
-            place, part = np.linspace(-1.0, 1.0, inside.sum()), spectrum[inside]
-            trend = np.polynomial.polynomial.polyvander(place, 2)
-            left = part - trend @ np.linalg.lstsq(trend, part, rcond=None)[0]
-            return float(np.sqrt(0.5 * np.sum(np.abs(left) ** 2) / (len(part) - 3)))
-    tail = fid[round(_TAIL * len(fid)) :]
-    return float(np.sqrt(0.5 * len(fid) * np.mean(np.abs(tail - tail.mean()) ** 2)))

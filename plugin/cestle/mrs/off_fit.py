@@ -8,9 +8,10 @@ import numpy as np
 from cestle.errors import NumericalError
 from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
-from cestle.mrs.components import OFF_BROAD, Component, chosen, off_components
-from cestle.mrs.fit_window import FitWindow, noise_sd
+from cestle.mrs.components import Component, chosen, off_components
+from cestle.mrs.fit_window import FitWindow
 from cestle.mrs.line_shape import common_terms, extra_width, own_shift
+from cestle.mrs.quality import noise_of
 from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem
 from cestle.mrs.series import EditedSpectra
 from cestle.mrs.spectrum import time_axis
@@ -20,6 +21,8 @@ FIT_PPM: Final = (0.5, 4.15)
 UNEDITED: Final = ("tCr", "tCr rest", "tCho", "tCho rest", "mIns")
 """Signals that ON and OFF have alike, which show how well the two match."""
 
+CREATINE_PPM: Final = 3.027
+_CREATINE_REACH_PPM: Final = 0.1
 _SINGLETS: Final = ("NAA", "NAA rest", "NAAG", "tCr", "tCr rest", "tCho")
 _STARTS_HZ: Final = (0.0, -4.0, 4.0, -8.0, 8.0)
 _START_WIDTHS_HZ: Final = (3.0, 7.0, 12.0)
@@ -60,6 +63,11 @@ class OffFit:
         return self.area("tCr")
 
     @property
+    def creatine_height(self) -> float:
+        """Height of that signal in the spectrum [a.u.]."""
+        return float(self.fit.problem.window.spectrum(self.fids("tCr")).max())
+
+    @property
     def envelope(self) -> Complex:
         """Decay, shift, phase and shape that all signals share, shape (point,)."""
         exponent = np.zeros(self.fit.problem.fids.shape[1], dtype=np.complex128)
@@ -96,7 +104,7 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     window = FitWindow.of(points, protocol, FIT_PPM)
     components = off_components(basis, protocol, points)
     smooth = window.splines(KNOTS_PPM)
-    noise = noise_sd(spectra.off, protocol)
+    noise = noise_of(spectra.off, protocol).sd
     data = window.spectrum(spectra.off)
     problem = SeparableProblem(
         data=data,
@@ -109,10 +117,11 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
         ties=np.zeros((0, len(components) + smooth.shape[1])),
         targets=np.zeros(0),
     )
-    fit = solve_with_baseline(problem, best_start(problem))
+    near = np.abs(window.ppm - CREATINE_PPM) < _CREATINE_REACH_PPM
+    tallest = max(float(data[near].max()), problem.sigma)
+    fit = solve_with_baseline(problem, tallest, best_start(problem))
     found = OffFit(components=components, fit=fit, noise=noise)
-    height = float(window.spectrum(found.fids("tCr")).max())
-    if not height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
+    if not found.creatine_height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
         raise NumericalError(
             "no creatine was found in the OFF spectrum; a ratio to creatine cannot be formed, "
             "check the voxel and the acquisition."
@@ -143,7 +152,8 @@ def _terms(
     components: tuple[Component, ...], time: Real, frequency_mhz: float
 ) -> tuple[EnvelopeTerm, ...]:
     everything = np.ones(len(components), dtype=bool)
-    coupled = ~chosen(components, (*_SINGLETS, *(broad.name for broad in OFF_BROAD)))
+    broad = np.array([part.group in ("MM", "lipid") for part in components])
+    coupled = ~chosen(components, _SINGLETS) & ~broad
     metabolites = dict.fromkeys(
         part.group for part in components if part.group not in ("NAA", "MM", "lipid")
     )

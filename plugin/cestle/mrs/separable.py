@@ -12,7 +12,7 @@ Kaufman L. BIT 1975;15:49-57. doi:10.1007/BF01932995
 Lawson CL, Hanson RJ. Solving least squares problems, chapter 23. doi:10.1137/1.9781611971217
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -270,17 +270,18 @@ def one_step(fit: SeparableFit, data: Real) -> Real:
     return np.stack(solutions)[:, :count]
 
 
-def log_evidence(fit: SeparableFit) -> float:
-    """Logarithm of the marginal likelihood, up to terms that do not depend on the data.
+def log_evidence(problem: SeparableProblem, near: SeparableFit) -> float:
+    """Logarithm of the marginal likelihood for noise of unknown size, up to a constant.
 
-    The linear problem at the fitted envelope is integrated over the amplitudes that are not held
-    at zero. To compare soft constraints, add the logarithms of their own normalisation.
+    The linear problem at the envelope of a fit is integrated over the amplitudes that are not
+    held at zero. To compare soft constraints, add the logarithms of their own normalisation.
     """
-    state = _evaluate(fit.problem, fit.parameters, fit.active)
+    state = _evaluate(problem, near.parameters, near.active)
     gram = state.gram[np.ix_(state.active, state.active)]
     scale = 1.0 / np.sqrt(np.diag(gram))
     logdet = np.linalg.slogdet(gram * scale[:, None] * scale[None, :])[1]
-    return -state.cost - 0.5 * float(logdet - 2.0 * np.sum(np.log(scale)))
+    volume = float(logdet - 2.0 * np.sum(np.log(scale)))
+    return -0.5 * len(problem.data) * float(np.log(2.0 * state.cost)) - 0.5 * volume
 
 
 def _evaluate(problem: SeparableProblem, parameters: Real, active: Bool | None) -> _State:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cestle.mrs.difference_fit import GABA_PLUS, GLX
-from cestle.mrs.fit_window import noise_sd
 from cestle.mrs.linear_combination import LinearCombination
+from cestle.mrs.quality import noise_of
 from cestle.mrs.result import ModelSpread
 from cestle.mrs.separable import SeparableFit, one_step
 from cestle.mrs.series import EditedSpectra
@@ -81,7 +81,7 @@ def bounds(fit: LinearCombination, spectra: EditedSpectra) -> Bounds:
     below[[part.name for part in off.components].index("tCr")] = creatine / off.amplitude("tCr")
     below_error = _Linear(off.fit)
     above_error = _Linear(difference.fit)
-    noise = noise_sd(spectra.off, spectra.protocol)
+    noise = noise_of(spectra.off, spectra.protocol).sd
 
     def ratio_bound(*names: str) -> float:
         weights = difference.weights(*names)
@@ -181,7 +181,7 @@ def _drawn_pairs(
     weights_on, weights_off = spectra.weights_on, spectra.weights_off
     if ons is None or offs is None or weights_on is None or weights_off is None or pairs is None:
         return None
-    if len(pairs) < 2:  # noqa: PLR2004 one pair cannot scatter
+    if len(pairs) < 2:
         return None
     times = rng.multinomial(len(pairs), np.full(len(pairs), 1.0 / len(pairs)), size=draws)
     on = _shares(times, weights_on[pairs[:, 0]])
@@ -205,8 +205,8 @@ def _drawn_noise(
 ) -> tuple[Real, Real]:
     """The fitted spectra with fresh noise; OFF has the same in both."""
     length = fit.off.fit.problem.window.length
-    sd_on = noise_sd(spectra.on, spectra.protocol)
-    sd_off = noise_sd(spectra.off, spectra.protocol)
+    sd_on = noise_of(spectra.on, spectra.protocol).sd
+    sd_off = noise_of(spectra.off, spectra.protocol).sd
     off_rows, rows = fit.off.fit.problem.window.rows, fit.difference.fit.problem.window.rows
     on = rng.normal(scale=sd_on, size=(draws, len(rows)))
     off = rng.normal(scale=sd_off, size=(draws, length))
