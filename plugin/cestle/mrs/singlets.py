@@ -67,11 +67,14 @@ class Whereabouts:
         Complex amplitude of creatine, choline in phase with it, shape (transient,) [a.u.].
     naa
         Complex amplitude of NAA, same shape [a.u.].
+    explained
+        Share of the energy of all transients that these lines explain, 0…1.
     """
 
     frequency_hz: Real
     creatine: Complex
     naa: Complex
+    explained: float
 
 
 def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> Whereabouts:
@@ -104,10 +107,15 @@ def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> W
     near = np.abs(grid - common) <= settings.single_hz
     frequency = _steady_peak(grid[near], strength[:, near])
     own = _Templates(band, protocol, frequency)
+    creatine = np.sum(spectra * own.pair.conj(), axis=1)
+    naa = np.sum(spectra * own.naa.conj(), axis=1)
+    energy = float(np.sum(np.abs(spectra) ** 2))
+    lines = float(np.sum(np.abs(creatine) ** 2 + np.abs(naa) ** 2))
     return Whereabouts(
         frequency_hz=frequency,
-        creatine=np.sum(spectra * own.pair.conj(), axis=1) / own.pair_norm,
-        naa=np.sum(spectra * own.naa.conj(), axis=1) / own.naa_norm,
+        creatine=creatine / own.pair_norm,
+        naa=naa / own.naa_norm,
+        explained=lines / energy if energy > 0.0 else 0.0,
     )
 
 

@@ -15,6 +15,9 @@ from cestle.measurement import MAD_TO_SD
 from cestle.mrs.series import EditState
 from cestle.physics import Bool, Real
 
+IRREGULAR: Final = "irregular"
+"""Name of an order that no pattern describes."""
+
 SUPPRESSED: Final = 0.5
 """Most NAA that edit ON may have of that of edit OFF."""
 VISIBLE: Final = 0.3
@@ -23,7 +26,9 @@ SEPARATED: Final = 3.0
 """Least distance of both states in standard deviations of a transient."""
 
 _REGULAR: Final = 0.8
-_IRREGULAR: Final = 6.0
+_EXCEPTIONS: Final = 0.05
+_TYPICAL: Final = 4.0
+_GAP: Final = 0.5
 _LEAST_SHARE: Final = 0.25
 _SHIFTED_RUNS: Final = 16
 _TAILS: Final = (10.0, 90.0)
@@ -80,20 +85,16 @@ def decide_states(naa: Real, labels: Sequence[EditState | None]) -> States:
         When NAA does not fall into two groups, its order is no regular one and the groups are
         not clearly apart, or a label contradicts it.
     """
-    limit = _threshold(naa)
-    low = naa < limit
-    edit_on, order = _regular(low)
-    agreeing = float(np.mean(low == edit_on))
-    if agreeing < _REGULAR:
-        edit_on, order = low, "irregular"
+    low = naa < _threshold(naa)
+    edit_on, order = _best_order(low, labels)
+    against = (low != edit_on) & _typical(naa, low)
+    regular = np.mean(low == edit_on) >= _REGULAR
+    if not regular or against.sum() > max(1.0, _EXCEPTIONS * len(naa)):
+        edit_on, order = low, IRREGULAR
     _require_both(naa, edit_on)
     left, separation = _left(naa, edit_on), _separation(naa, edit_on)
-    if separation is not None and separation < (_IRREGULAR if order == "irregular" else SEPARATED):
-        raise ProtocolError(
-            f"edit ON and OFF cannot be told apart: NAA of the two groups is {separation:.1f} "
-            f"standard deviations apart in {order} order; expected at least {SEPARATED:g}; check "
-            "that the series is MEGA-PRESS with editing at 1.9 ppm and of sufficient signal."
-        )
+    if separation is not None:
+        _require_apart(separation, naa, edit_on, order)
     _require_labels(edit_on, labels)
     return States(
         edit_on=edit_on,
@@ -119,16 +120,20 @@ def _threshold(naa: Real) -> float:
     return float(0.5 * (values[best] + values[best + 1]))
 
 
-def _regular(low: Bool) -> tuple[Bool, str]:
-    """The regular order that agrees best with single transients, and its name."""
+def _best_order(low: Bool, labels: Sequence[EditState | None]) -> tuple[Bool, str]:
+    """The order that agrees best with single transients: regular, or that of full labels."""
+    best, name, most = low, IRREGULAR, -1
+    if all(label is not None for label in labels):
+        best, name = np.array([label is EditState.ON for label in labels]), "as labelled"
+        most = int(np.sum(best == low))
     index = np.arange(len(low))
-    best, name, most = low, "irregular", -1
     for run in range(1, len(low) // 2 + 1):
         for start in range(run if run <= _SHIFTED_RUNS else 1):
             odd = ((index + start) // run) % 2 == 1
             for edit_on in (odd, ~odd):
                 same = int(np.sum(edit_on == low))
-                if same > most:
+                # an order that has a name is better than one that only agrees with the labels
+                if same > most or (same == most and name == "as labelled"):
                     best, name, most = edit_on, _name(edit_on, run, start), same
     return best, name
 
@@ -143,6 +148,16 @@ def _name(edit_on: Bool, run: int, start: int) -> str:
     return f"runs of {run}, {first}{broken}"
 
 
+def _typical(naa: Real, low: Bool) -> Bool:
+    """Transients near the middle of the group that their NAA puts them into, shape (transient,)."""
+    typical = np.zeros(len(naa), dtype=np.bool_)
+    for group in (low, ~low):
+        if np.any(group):
+            middle, spread = np.median(naa[group]), _deviation(naa[group])
+            typical |= group & (np.abs(naa - middle) <= _TYPICAL * spread)
+    return typical
+
+
 def _require_both(naa: Real, edit_on: Bool) -> None:
     share = min(np.mean(edit_on), np.mean(~edit_on))
     on, off = (
@@ -154,6 +169,19 @@ def _require_both(naa: Real, edit_on: Bool) -> None:
             f"({int(edit_on.sum())} FIDs) and {off:.2f} in the other ({int((~edit_on).sum())}); "
             f"expected two groups of like size, one above {VISIBLE:g} and the other below half of "
             "it; check that the editing pulse at 1.9 ppm was played out and both states arrived."
+        )
+
+
+def _require_apart(separation: float, naa: Real, edit_on: Bool, order: str) -> None:
+    # without an order that speaks for them, the two groups must leave a gap
+    gap = float(naa[~edit_on].min() - naa[edit_on].max())
+    open_gap = gap >= _GAP * float(np.median(naa[~edit_on]) - np.median(naa[edit_on]))
+    if separation < SEPARATED or (order == IRREGULAR and not open_gap):
+        raise ProtocolError(
+            f"edit ON and OFF cannot be told apart: NAA of the two groups is {separation:.1f} "
+            f"standard deviations apart, in {order} order; expected at least {SEPARATED:g} and a "
+            "regular order or a clear gap; check that the series is MEGA-PRESS with editing at 1.9 "
+            "ppm and of sufficient signal."
         )
 
 
