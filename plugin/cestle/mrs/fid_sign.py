@@ -30,6 +30,7 @@ _NEAR_PPM: Final = 1.4
 _FAR_PPM: Final = 2.8
 _LIPID_FAR_PPM: Final = 4.2
 _WATER_PPM: Final = 1.0
+_CENTRED_PPM: Final = 0.3
 _SEEN_S: Final = 0.5
 _DAMPING_HZ: Final = 5.0
 _BASELINE_PPM: Final = 0.3
@@ -78,14 +79,10 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
         When the data do not tell: no metabolites beside water, or signal on both sides of it.
     """
     found = [_sides(fids, protocol), _sides(fids.conj(), protocol)]
-    at_its_place = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
-    if any(at_its_place):
-        # with the transmitter away from water, one sign puts the strongest line elsewhere
-        found = [
-            sides if there else replace(sides, ratio=0.0, explained=0.0)
-            for sides, there in zip(found, at_its_place, strict=True)
-        ]
-    best, other = sorted(found, key=lambda sides: sides.explained, reverse=True)
+    best, other = sorted(found, key=lambda sides: sides.ratio, reverse=True)
+    if abs(protocol.transmitter_ppm - WATER_PPM) > _CENTRED_PPM:
+        # the mirrored range does not mirror water then, which may even lie among metabolites
+        best, other = _beside_water(fids, protocol, found)
     if best.ratio < DECISIVE or best.ratio < UNIQUE * other.ratio:
         raise ProtocolError(
             f"the sign of the FID cannot be told: {_reason(best, other)} (energy below over that "
@@ -93,6 +90,18 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
             "are metabolite data of a brain with NAA, creatine and choline."
         )
     return FidSign(conjugated=best is found[1], ratio=best.ratio)
+
+
+def _beside_water(
+    fids: Complex, protocol: MegaProtocol, found: list[_Sides]
+) -> tuple[_Sides, _Sides]:
+    """The sign that leaves water in its place, or else explains more, and the other one."""
+    there = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
+    if there[0] != there[1]:
+        best, other = found if there[0] else reversed(found)
+        return best, replace(other, ratio=0.0)
+    best, other = sorted(found, key=lambda sides: sides.explained, reverse=True)
+    return best, other
 
 
 def _shows_water(fids: Complex, protocol: MegaProtocol) -> bool:

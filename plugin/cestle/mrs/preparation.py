@@ -17,7 +17,7 @@ from cestle.mrs.arrival import Arrived, receive
 from cestle.mrs.averaging import mean_of, neighbours, weights_of
 from cestle.mrs.band import moved
 from cestle.mrs.comparison import compare
-from cestle.mrs.eddy import eddy_phase, sharpness, without_eddies
+from cestle.mrs.eddy import eddy_phase, without_eddies
 from cestle.mrs.pairing import pair
 from cestle.mrs.referencing import Turn, creatine_fit, reference
 from cestle.mrs.rejection import RejectionSettings, reasons_to_reject
@@ -42,7 +42,7 @@ MOST_LOST: Final = 0.25
 MOST_UNEVEN: Final = 0.1
 """Difference of the kept numbers over the larger one beyond which it is noted."""
 
-_WORSE: Final = 0.97
+_WORSE: Final = 1.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,13 +229,15 @@ def _require_enough(kept: Bool, series: MegaSeries) -> None:
 def _without_eddies(
     on: _Group, off: _Group, water: Complex | None, protocol: MegaProtocol
 ) -> tuple[_Group, _Group, tuple[str, ...]]:
-    """Both groups without the phase of water, unless that makes lines broader."""
+    """Both groups without the phase of water, unless creatine is less of a line then."""
     if water is None:
         return on, off, ()
     phase = eddy_phase(water, protocol)
-    before = sharpness(off.mean, protocol)
-    if sharpness(without_eddies(off.mean, phase), protocol) < _WORSE * before:
-        note = "the phase of the water reference makes lines broader; eddy currents were left"
+    before, after = (
+        creatine_fit(fid, protocol).misfit for fid in (off.mean, without_eddies(off.mean, phase))
+    )
+    if after > _WORSE * before:
+        note = "the phase of the water reference distorts creatine; eddy currents were left"
         return on, off, (note,)
     on, off = (replace(group, fids=without_eddies(group.fids, phase)) for group in (on, off))
     return on, off, ()
