@@ -42,6 +42,7 @@ MOST_LOST: Final = 0.25
 MOST_UNEVEN: Final = 0.1
 """Difference of the kept numbers over the larger one beyond which it is noted."""
 
+_FAINT: Final = 0.1
 _WORSE: Final = 1.03
 
 
@@ -118,12 +119,23 @@ def prepare(
 
 
 def naa_over_creatine(where: Whereabouts) -> Real:
-    """NAA in phase with creatine over the median creatine, shape (transient,)."""
+    """NAA in phase with creatine over the median creatine, NaN where hardly any signal is.
+
+    Parameters
+    ----------
+    where
+        What was found in each transient.
+
+    Returns
+    -------
+        Shape (transient,).
+    """
     size = np.abs(where.creatine)
-    heard = size > 0.0
-    in_phase_naa = np.zeros(len(size))
-    in_phase_naa[heard] = (where.naa[heard] * where.creatine[heard].conj()).real / size[heard]
-    ratio: Real = in_phase_naa / np.median(size[heard])
+    heard = (size > 0.0) & (where.signal > _FAINT * np.median(where.signal))
+    ratio: Real = np.full(len(size), np.nan)
+    if np.any(heard):
+        ratio[heard] = (where.naa[heard] * where.creatine[heard].conj()).real / size[heard]
+        ratio[heard] /= np.median(size[heard])
     return ratio
 
 
@@ -153,6 +165,7 @@ class _Group:
         """Align, reject, and align again without what was rejected."""
         fids, protocol = near[places], series.protocol
         heard = np.any(fids, axis=1)
+        _require_enough(heard, series)
         first = align(fids, protocol, settings.alignment, kept=heard)
         aligned = moved(fids, protocol.dwell_s, first.frequency_hz, first.phase_rad)
         reasons = reasons_to_reject(aligned, first, protocol, settings.rejection)
@@ -219,10 +232,10 @@ def _steadied(
 
 
 def _require_enough(kept: Bool, series: MegaSeries) -> None:
-    if not series.averaged and kept.sum() < LEAST_KEPT:
+    if kept.sum() < (1 if series.averaged else LEAST_KEPT):
         raise ProtocolError(
-            f"{int(kept.sum())} of {len(kept)} transients of one edit state are of use; expected "
-            f"at least {LEAST_KEPT}."
+            f"{int(kept.sum())} of {len(kept)} FIDs of one edit state are of use; expected at "
+            f"least {LEAST_KEPT}, or one average."
         )
 
 

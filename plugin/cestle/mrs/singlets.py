@@ -67,6 +67,8 @@ class Whereabouts:
         Complex amplitude of creatine, choline in phase with it, shape (transient,) [a.u.].
     naa
         Complex amplitude of NAA, same shape [a.u.].
+    signal
+        Energy of these lines over the variance of the noise, same shape.
     explained
         Share of the energy of all transients that these lines explain, 0…1.
     """
@@ -74,6 +76,7 @@ class Whereabouts:
     frequency_hz: Real
     creatine: Complex
     naa: Complex
+    signal: Real
     explained: float
 
 
@@ -100,7 +103,8 @@ def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> W
     spectra = band.take(damped(fids[:, :points], protocol.dwell_s, width_hz=_DAMPING_HZ))
     reach = SOUGHT_PPM * protocol.frequency_mhz + settings.single_hz
     grid = np.arange(-np.ceil(reach), np.ceil(reach) + 1.0) * _STEP_HZ
-    strength = _Templates(band, protocol, grid).strength(spectra) / _noise(spectra)[:, None]
+    noise = _noise(spectra)
+    strength = _Templates(band, protocol, grid).strength(spectra) / noise[:, None]
     # so that no single transient rules
     shares = strength / np.maximum(strength.max(axis=1, keepdims=True), 1.0)
     common = _common(grid, shares.sum(axis=0), protocol, settings)
@@ -110,12 +114,13 @@ def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> W
     creatine = np.sum(spectra * own.pair.conj(), axis=1)
     naa = np.sum(spectra * own.naa.conj(), axis=1)
     energy = float(np.sum(np.abs(spectra) ** 2))
-    lines = float(np.sum(np.abs(creatine) ** 2 + np.abs(naa) ** 2))
+    lines = np.abs(creatine) ** 2 + np.abs(naa) ** 2
     return Whereabouts(
         frequency_hz=frequency,
         creatine=creatine / own.pair_norm,
         naa=naa / own.naa_norm,
-        explained=lines / energy if energy > 0.0 else 0.0,
+        signal=lines / noise,
+        explained=float(lines.sum()) / energy if energy > 0.0 else 0.0,
     )
 
 

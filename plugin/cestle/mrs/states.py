@@ -75,7 +75,7 @@ def decide_states(naa: Real, labels: Sequence[EditState | None]) -> States:
     ----------
     naa
         Amplitude of NAA in phase with creatine, over that of creatine, in the order of
-        acquisition, shape (transient,).
+        acquisition, NaN for transients without signal, shape (transient,).
     labels
         What the file says of each.
 
@@ -85,23 +85,31 @@ def decide_states(naa: Real, labels: Sequence[EditState | None]) -> States:
         When NAA does not fall into two groups, its order is no regular one and the groups are
         not clearly apart, or a label contradicts it.
     """
-    low = naa < _threshold(naa)
-    edit_on, order = _best_order(low, labels)
-    against = (low != edit_on) & _typical(naa, low)
-    regular = np.mean(low == edit_on) >= _REGULAR
-    if not regular or against.sum() > max(1.0, _EXCEPTIONS * len(naa)):
+    heard = np.isfinite(naa)
+    if heard.sum() < 2:
+        raise ProtocolError(
+            f"{int(heard.sum())} of {len(naa)} FIDs hold the signal of a brain; expected edit ON "
+            "and edit OFF; check that both arrived."
+        )
+    low = np.zeros(len(naa), dtype=np.bool_)
+    low[heard] = naa[heard] < _threshold(naa[heard])
+    edit_on, order = _best_order(low, heard, labels)
+    against = heard & (low != edit_on) & _typical(naa, low, heard)
+    regular = np.mean((low == edit_on)[heard]) >= _REGULAR
+    if not regular or against.sum() > max(1.0, _EXCEPTIONS * heard.sum()):
         edit_on, order = low, IRREGULAR
-    _require_both(naa, edit_on)
-    left, separation = _left(naa, edit_on), _separation(naa, edit_on)
+    known, known_on = naa[heard], edit_on[heard]
+    _require_both(known, known_on)
+    separation = _separation(known, known_on)
     if separation is not None:
-        _require_apart(separation, naa, edit_on, order)
+        _require_apart(separation, known, known_on, order)
     _require_labels(edit_on, labels)
     return States(
         edit_on=edit_on,
         order=order,
-        naa_left=left,
+        naa_left=float(np.median(known[known_on]) / np.median(known[~known_on])),
         separation=separation,
-        agreeing=float(np.mean(low == edit_on)),
+        agreeing=float(np.mean((low == edit_on)[heard])),
     )
 
 
@@ -120,18 +128,18 @@ def _threshold(naa: Real) -> float:
     return float(0.5 * (values[best] + values[best + 1]))
 
 
-def _best_order(low: Bool, labels: Sequence[EditState | None]) -> tuple[Bool, str]:
+def _best_order(low: Bool, heard: Bool, labels: Sequence[EditState | None]) -> tuple[Bool, str]:
     """The order that agrees best with single transients: regular, or that of full labels."""
     best, name, most = low, IRREGULAR, -1
     if all(label is not None for label in labels):
         best, name = np.array([label is EditState.ON for label in labels]), "as labelled"
-        most = int(np.sum(best == low))
+        most = int(np.sum((best == low) & heard))
     index = np.arange(len(low))
     for run in range(1, len(low) // 2 + 1):
         for start in range(run if run <= _SHIFTED_RUNS else 1):
             odd = ((index + start) // run) % 2 == 1
             for edit_on in (odd, ~odd):
-                same = int(np.sum(edit_on == low))
+                same = int(np.sum((edit_on == low) & heard))
                 # an order that has a name is better than one that only agrees with the labels
                 if same > most or (same == most and name == "as labelled"):
                     best, name, most = edit_on, _name(edit_on, run, start), same
@@ -148,10 +156,10 @@ def _name(edit_on: Bool, run: int, start: int) -> str:
     return f"runs of {run}, {first}{broken}"
 
 
-def _typical(naa: Real, low: Bool) -> Bool:
+def _typical(naa: Real, low: Bool, heard: Bool) -> Bool:
     """Transients near the middle of the group that their NAA puts them into, shape (transient,)."""
     typical = np.zeros(len(naa), dtype=np.bool_)
-    for group in (low, ~low):
+    for group in (low & heard, ~low & heard):
         if np.any(group):
             middle, spread = np.median(naa[group]), _deviation(naa[group])
             typical |= group & (np.abs(naa - middle) <= _TYPICAL * spread)
@@ -183,10 +191,6 @@ def _require_apart(separation: float, naa: Real, edit_on: Bool, order: str) -> N
             "regular order or a clear gap; check that the series is MEGA-PRESS with editing at 1.9 "
             "ppm and of sufficient signal."
         )
-
-
-def _left(naa: Real, edit_on: Bool) -> float:
-    return float(np.median(naa[edit_on]) / np.median(naa[~edit_on]))
 
 
 def _separation(naa: Real, edit_on: Bool) -> float | None:

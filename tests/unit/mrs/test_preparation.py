@@ -363,6 +363,26 @@ def test_a_transient_of_nothing_is_rejected_as_empty():
     assert len(found.spectra.transients_on) == 5
 
 
+def test_zeros_do_not_disturb_the_order():
+    """Six of twelve transients of zeros keep the states of their places and are left out."""
+    series = acquire(SMALL).series
+    fids = series.fids.copy()
+    fids[6:] = 0.0
+    found = prepare(replace(series, fids=fids))
+    assert [one.state for one in found.transients] == [ON, OFF] * 6
+    assert [one.rejected for one in found.transients] == [None] * 6 + ["empty"] * 6
+
+
+@pytest.mark.parametrize("state", [0, 1])
+def test_an_average_of_zeros_is_refused(state):
+    """One average alone makes no difference."""
+    series = averages(SMALL).series
+    fids = series.fids.copy()
+    fids[state] = 0.0
+    with pytest.raises(ProtocolError, match="1 of 2 FIDs hold the signal"):
+        prepare(replace(series, fids=fids))
+
+
 def test_input_is_left_as_it_was():
     """The arrays of the series are not written to."""
     series = acquire(SMALL).series

@@ -70,6 +70,16 @@ def test_the_pattern_corrects_single_transients():
     assert found.agreeing == pytest.approx(37 / 40)
 
 
+def test_transients_without_signal_say_nothing():
+    """Half of the transients unheard, the pattern of the others still gives each its state."""
+    values = naa_of("+-" * 20)
+    values[::3] = np.nan
+    found = decide_states(values, unlabelled(values))
+    assert "".join("+" if on else "-" for on in found.edit_on) == "+-" * 20
+    with pytest.raises(ProtocolError, match="1 of 3 FIDs"):
+        decide_states(np.array([np.nan, 1.4, np.nan]), (None,) * 3)
+
+
 def test_two_averages_need_no_spread():
     """One FID of each state is enough, and no separation is claimed."""
     found = decide_states(np.array([1.3, 0.1]), (None, None))
