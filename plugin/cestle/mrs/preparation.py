@@ -43,6 +43,7 @@ MOST_UNEVEN: Final = 0.1
 """Difference of the kept numbers over the larger one beyond which it is noted."""
 
 _FAINT: Final = 0.1
+_TURNED_DEG: Final = 45.0
 _WORSE: Final = 1.03
 
 
@@ -307,7 +308,9 @@ def _polarity(where: Whereabouts, states: States) -> str:
     count = min(len(on), len(off))
     # neighbours share the phase cycle, if there is one
     apart = np.degrees(np.angle(np.sum(on[:count] * off[:count].conj())))
-    how = "inverted against OFF" if abs(apart) > 90.0 else "as OFF"
+    how = "turned against OFF"
+    if not _TURNED_DEG < abs(apart) < 180.0 - _TURNED_DEG:
+        how = "inverted against OFF" if abs(apart) > _TURNED_DEG else "as OFF"
     return f"polarity: ON is stored {how} (creatine {apart:+.0f}°); creatine set positive in both"
 
 

@@ -50,6 +50,8 @@ class States:
         Distance of both medians in standard deviations of a transient; None for two FIDs.
     agreeing
         Share of the transients that NAA alone puts into the same state.
+    labelled
+        Whether the file labels any of them; the labels then agree.
     """
 
     edit_on: Bool
@@ -57,14 +59,16 @@ class States:
     naa_left: float
     separation: float | None
     agreeing: float
+    labelled: bool
 
     @property
     def sentence(self) -> str:
         """What was decided and why, in words."""
         apart = "" if self.separation is None else f", {self.separation:.0f} SD apart"
+        labels = ", and so do the labels of the file" if self.labelled else ""
         return (
             f"order: {self.order}; NAA of ON is {100.0 * self.naa_left:.0f} % of that of OFF"
-            f"{apart}, {100.0 * self.agreeing:.0f} % of the FIDs agree"
+            f"{apart}, {100.0 * self.agreeing:.0f} % of the FIDs agree{labels}"
         )
 
 
@@ -110,6 +114,7 @@ def decide_states(naa: Real, labels: Sequence[EditState | None]) -> States:
         naa_left=float(np.median(known[known_on]) / np.median(known[~known_on])),
         separation=separation,
         agreeing=float(np.mean((low == edit_on)[heard])),
+        labelled=any(label is not None for label in labels),
     )
 
 
@@ -148,6 +153,8 @@ def _best_order(low: Bool, heard: Bool, labels: Sequence[EditState | None]) -> t
 
 def _name(edit_on: Bool, run: int, start: int) -> str:
     first = "ON first" if edit_on[0] else "OFF first"
+    if len(edit_on) == 2:
+        return first
     if run == 1:
         return f"interleaved, {first}"
     if 2 * run == len(edit_on) and not start:
