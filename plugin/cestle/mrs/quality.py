@@ -36,7 +36,7 @@ _WATER_REACH_PPM: Final = 0.5
 _NAA_BAND_PPM: Final = (1.85, 2.15)
 _NAA_DEGREE: Final = 2
 _SEEN_S: Final = 0.5
-_DRIFT_NEIGHBOURS: Final = 5
+_DRIFT_NEIGHBOURS: Final = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def naa_fit(off: Complex, protocol: MegaProtocol) -> SingletFit:
 
 
 def drift_hz(transients: Sequence[TransientReport]) -> float | None:
-    """Range of the frequency of kept transients, running median of five; None for averages.
+    """Range of the frequency of kept transients, running median of nine; None for averages.
 
     The median keeps the noise of single transients out of the range, and steps in it.
     """

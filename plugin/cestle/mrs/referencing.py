@@ -52,10 +52,9 @@ def reference(fit: SingletFit) -> Turn:
     NumericalError
         When creatine does not stand out of what the fit leaves.
     """
-    height = float(np.abs(fit.amplitudes[0]) / fit.errors[0])
-    if not height >= LEAST_CREATINE:
+    if not fit.misfit * LEAST_CREATINE <= 1.0:
         raise NumericalError(
-            f"creatine of mean edit OFF is {height:.1f} standard errors; expected at least "
-            f"{LEAST_CREATINE:g}; frequency and phase cannot be fixed on it."
+            f"creatine of mean edit OFF is {1.0 / fit.misfit:.1f} standard errors; expected at "
+            f"least {LEAST_CREATINE:g}; frequency and phase cannot be fixed on it."
         )
     return Turn(frequency_hz=fit.shift_hz, phase_rad=float(np.angle(fit.amplitudes.sum())))

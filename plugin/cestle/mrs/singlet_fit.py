@@ -48,6 +48,11 @@ class SingletFit:
     heights: Real
 
     @property
+    def misfit(self) -> float:
+        """Standard error of the first amplitude over that amplitude."""
+        return float(self.errors[0] / np.abs(self.amplitudes[0]))
+
+    @property
     def fwhm_hz(self) -> float:
         """Full width of the Voigt line (Olivero and Longbothum, to 0.02 %) [Hz]."""
         lorentz, gauss = self.lorentz_hz, self.gauss_hz
