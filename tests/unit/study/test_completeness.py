@@ -176,7 +176,7 @@ def test_spectra_that_are_under_way_are_waited_for(series, words):
 @pytest.mark.parametrize("number", ["", "nan", "inf", "1.5", "x"])
 def test_numbers_that_tell_nothing_are_not_waited_for(number):
     """Without whole instance numbers no gap can be known."""
-    strange = spectra(1, 2)
+    strange = spectra(1, 2, 5)
     values = dict(strange[0].facts.values) | {"InstanceNumber": (number,)}
     strange[0] = replace(strange[0], facts=replace(strange[0].facts, values=values))
     assert verdict(arrived() + strange, quiet=20.0).state is State.READY
