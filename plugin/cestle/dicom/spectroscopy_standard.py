@@ -13,6 +13,7 @@ from pydicom import Dataset
 
 from cestle.dicom import spectroscopy_philips as philips
 from cestle.dicom.facts import plain_text
+from cestle.dicom.spectroscopy_header import protocol_of
 from cestle.dicom.spectroscopy_object import (
     SpectraReading,
     decoded_fids,
@@ -20,7 +21,6 @@ from cestle.dicom.spectroscopy_object import (
     frame_number,
     identified,
     number_of,
-    protocol_of,
     require_fids,
     spectroscopy_data,
     stated_points,
@@ -209,31 +209,32 @@ def _require_one_acquisition(a: _Object, b: _Object) -> None:
             f"{a.name} and {b.name} stand in one series but differ in points or spectral width; "
             "one acquisition was expected. Send them as series of their own."
         )
-    for words, one, other, tolerance in (
-        (
-            "transmitter frequency",
-            a.protocol.frequency_mhz,
-            b.protocol.frequency_mhz,
-            _SAME_FREQUENCY * a.protocol.frequency_mhz,
-        ),
-        ("EchoTime", a.protocol.echo_time_ms, b.protocol.echo_time_ms, _SAME_MS),
-        (
-            "RepetitionTime",
-            a.protocol.repetition_time_ms,
-            b.protocol.repetition_time_ms,
-            _SAME_MS,
-        ),
-    ):
-        if not b.is_water and _apart(one, other, tolerance):
-            raise ProtocolError(
-                f"{a.name} and {b.name} stand in one series but differ in {words} ({one or 0:g} "
-                f"and {other or 0:g}); one acquisition was expected."
-            )
+    _require_one_protocol(a, b)
     if distance_mm(a.voxel, b.voxel) > SAME_PLACE_MM:
         raise GeometryError(
             f"{a.name} and {b.name} stand in one series but their voxels are "
             f"{distance_mm(a.voxel, b.voxel):.1f} mm apart; one voxel was expected."
         )
+
+
+def _require_one_protocol(a: _Object, b: _Object) -> None:
+    one, other = a.protocol, b.protocol
+    compared = (
+        (
+            "transmitter frequency",
+            one.frequency_mhz,
+            other.frequency_mhz,
+            _SAME_FREQUENCY * one.frequency_mhz,
+        ),
+        ("EchoTime", one.echo_time_ms, other.echo_time_ms, _SAME_MS),
+        ("RepetitionTime", one.repetition_time_ms, other.repetition_time_ms, _SAME_MS),
+    )
+    for words, first, second, tolerance in compared:
+        if _apart(first, second, tolerance) and not b.is_water:
+            raise ProtocolError(
+                f"{a.name} and {b.name} stand in one series but differ in {words} "
+                f"({first or 0:g} and {second or 0:g}); one acquisition was expected."
+            )
 
 
 def _apart(one: float | None, other: float | None, tolerance: float) -> bool:

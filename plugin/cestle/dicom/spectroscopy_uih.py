@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from pydicom import Dataset
 
+from cestle.dicom.spectroscopy_header import protocol_of
 from cestle.dicom.spectroscopy_object import (
     SpectraReading,
     decoded_fids,
     identified,
     number_of,
-    protocol_of,
     require_fids,
     spectroscopy_data,
     stated_points,
