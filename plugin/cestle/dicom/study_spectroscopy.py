@@ -20,12 +20,8 @@ from cestle.dicom.spectroscopy_uih import has_states
 from cestle.errors import InputError
 from cestle.mrs.series import MegaSeries
 from cestle.study.facts import InstanceFacts
+from cestle.study.inputs import NO_SPECTRA
 from cestle.study.roles import Classified, EditingRule, Role
-
-ABSENT: Final = (
-    "no MEGA-PRESS series was found; no series matches a rule for mrs_mega. Send it, or adapt the "
-    "classification rules."
-)
 
 _SAME_MAGNET: Final = 1e-3
 _SIEMENS_SPECTRUM: Final = "(0029,08)|SIEMENS CSA NON-IMAGE"
@@ -95,7 +91,7 @@ def read_study_spectra(
     if spectra:
         sources[Role.MRS_MEGA.value] = tuple(dataset for _, dataset in spectra)
     if not candidates:
-        why = "; ".join(faults) or _unsupported(found) or ABSENT
+        why = "; ".join(faults) or _unsupported(found) or NO_SPECTRA
         return StudySpectra(mega=None, missing=why, sources=sources, notes=())
     readable, more_faults = _readable(candidates, f0_mhz)
     faults += more_faults

@@ -1,6 +1,7 @@
 """What the readers hand to the analysis."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
@@ -9,6 +10,12 @@ from cestle.geometry import Grid
 from cestle.measurement import Side
 from cestle.mrs.series import MegaSeries
 from cestle.physics import Real
+
+NO_SPECTRA: Final = (
+    "no MEGA-PRESS series was found; no series matches a rule for mrs_mega. Send it, or adapt the "
+    "classification rules."
+)
+"""Line of `StudyInputs.missing` for a study without spectra, which lacks nothing by it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

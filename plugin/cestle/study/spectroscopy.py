@@ -18,7 +18,7 @@ from cestle.mrs.basis import MegaBasis
 from cestle.mrs.megapress import MegaSettings, quantify_mega_press
 from cestle.mrs.result import MegaAnalysis, MegaResult
 from cestle.mrs.series import MegaSeries, Voxel
-from cestle.study.inputs import StudyInputs
+from cestle.study.inputs import NO_SPECTRA, StudyInputs
 from cestle.study.mrs_protocol import reporting_table
 from cestle.study.mrs_result import CompositeResult, MrsResult
 
@@ -28,11 +28,6 @@ MRS_ROLE: Final = "mrs_mega"
 LEAST_DISTANCE_MM: Final = 5.0
 """A voxel whose centre is nearer to the midline has no side [mm]."""
 
-NOT_SENT: Final = (
-    "no MEGA-PRESS series was found; no series matches a rule for mrs_mega. Send it, or adapt the "
-    "classification rules."
-)
-"""Line of `StudyInputs.missing` for a study that holds no spectra, which lacks nothing by it."""
 SWITCHED_OFF: Final = "spectroscopy is switched off in the configuration"
 ONSET_UNKNOWN: Final = "it needs the side of seizure onset, which was not stated"
 SIDE_UNKNOWN: Final = "it needs a voxel on the side of onset, but the side of the voxel is unknown"
@@ -90,8 +85,8 @@ def analyse_spectroscopy(
     if not settings.enabled:
         return _nothing(SWITCHED_OFF, sent=False)
     if inputs.mega is None:
-        why = dict(inputs.missing).get(MRS_ROLE, NOT_SENT)
-        return _nothing(why, sent=why != NOT_SENT)
+        why = dict(inputs.missing).get(MRS_ROLE, NO_SPECTRA)
+        return _nothing(why, sent=why != NO_SPECTRA)
     try:
         mega = quantify_mega_press(inputs.mega, settings.bases, settings.mega)
         mega = replace(mega, result=_finite(mega.result))

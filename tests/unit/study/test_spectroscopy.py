@@ -14,10 +14,10 @@ from cestle.errors import InputError, NumericalError, ProtocolError
 from cestle.gates import Verdict
 from cestle.measurement import Estimate, Side, Structure
 from cestle.study.analysis import AnalysisSettings
+from cestle.study.inputs import NO_SPECTRA
 from cestle.study.mrs_result import MRS_SCOPE
 from cestle.study.results import Call, Status
 from cestle.study.spectroscopy import (
-    NOT_SENT,
     SpectroscopySettings,
     analyse_spectroscopy,
     combine,
@@ -122,7 +122,7 @@ def test_a_study_without_spectra_says_so_and_is_complete(alone):
     assert alone.status is Status.COMPLETE
     block = alone.to_json()["mrs"]
     assert block["status"] == "not_computed"
-    assert block["reasons"] == [NOT_SENT]
+    assert block["reasons"] == [NO_SPECTRA]
     assert {block[name] for name in ("gaba_cr", "glx_cr", "glx_gaba", "qc", "side")} == {None}
 
 
@@ -277,7 +277,7 @@ def test_regions_of_another_frame_do_not_contradict_the_place():
     assert voxel_side(replace(place, frame_of_reference_uid="1.2.3"), regions)[0] is Side.LEFT
 
 
-@pytest.mark.parametrize("line", [None, ("mrs_mega", NOT_SENT)])
+@pytest.mark.parametrize("line", [None, ("mrs_mega", NO_SPECTRA)])
 def test_no_spectra_are_no_fault_of_the_study(line):
     """Whether the readers note the absence or not, it is not counted as spectra that were lost."""
     found = spectra_only(None, mega=None, missing=() if line is None else (line,)).result
