@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cestle.config.products import PRODUCTS, Product
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
 from cestle.render.colors import ColorMap, ColorScale
@@ -17,7 +18,6 @@ from cestle.study.presentation import TEXT_KEYS, BannerPolicy, Presentation
 _Ascii = Annotated[str, Field(pattern=r"^[\x20-\x7e]+$", max_length=64)]
 _CodeValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-_Product = Literal["glucest_map", "segmentation", "secondary_capture", "report"]
 Banner = Literal["full", "id_only", "initials", "none"]
 Language = Literal["en", "zh-CN"]
 
@@ -33,6 +33,7 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         "dai_comparison",
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
+        "key_object_title",
     }
 )
 """Business names that the program itself uses; a site may change their codes, not drop them."""
@@ -166,18 +167,20 @@ class SeriesFile(_Strict):
     series_number_base: Annotated[int, Field(ge=1)]
     body_part: Annotated[str, Field(pattern=r"^[A-Z0-9 _]{1,16}$")]
     research_comment: _Ascii
-    objects: dict[_Product, SeriesRule]
+    objects: dict[Product, SeriesRule]
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        expected = {"glucest_map", "segmentation", "secondary_capture", "report"}
-        if set(self.objects) != expected:
-            raise ValueError(f"objects must be exactly {', '.join(sorted(expected))}")
+        if set(self.objects) != set(PRODUCTS):
+            raise ValueError(f"objects must be exactly {', '.join(PRODUCTS)}")
+        if len({rule.offset for rule in self.objects.values()}) < len(self.objects):
+            raise ValueError("two objects have the same offset, each needs a number of its own")
         if not (self.objects["glucest_map"].enabled and self.objects["report"].enabled):
             raise ValueError(
                 "glucest_map and report cannot be switched off, other objects refer to them"
             )
-        for name in ("glucest_map", "secondary_capture"):
+        images: tuple[Product, ...] = ("glucest_map", "secondary_capture", "page_frames")
+        for name in images:
             if not self.objects[name].image_type:
                 raise ValueError(f"{name} needs an image_type")
         return self

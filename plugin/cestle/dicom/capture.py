@@ -28,26 +28,46 @@ def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext)
     context
         What all objects share.
     """
-    dataset = Dataset()
+    dataset = color_image(PRODUCT, page, maps, context)
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = context.instance_uid(PRODUCT)
+    return dataset
+
+
+def color_image(
+    product: str, pixels: Pixels, maps: Sequence[Dataset], context: OutputContext
+) -> Dataset:
+    """What captures of one and of several frames have in common.
+
+    Parameters
+    ----------
+    product
+        Name in the series rules.
+    pixels
+        RGB, shape (rows, columns, 3) or (frames, rows, columns, 3).
+    maps
+        The map images that are shown.
+    context
+        What all objects share.
+    """
+    dataset = Dataset()
+    dataset.SOPInstanceUID = context.instance_uid(product)
     dataset.StudyInstanceUID = context.header.study_instance_uid
-    dataset.SeriesInstanceUID = context.series_uid(PRODUCT)
+    dataset.SeriesInstanceUID = context.series_uid(product)
     dataset.Modality = "OT"
     dataset.InstanceNumber = 1
     dataset.ConversionType = "WSD"
-    dataset.ImageType = context.rule(PRODUCT).image_type
+    dataset.ImageType = context.rule(product).image_type
     dataset.PatientOrientation = None
     dataset.BurnedInAnnotation = "YES"
     dataset.DerivationDescription = "Colour page of the GluCEST analysis"
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
     dataset.PlanarConfiguration = 0
-    dataset.Rows, dataset.Columns = page.shape[:2]
+    dataset.Rows, dataset.Columns = pixels.shape[-3:-1]
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
-    dataset.add_new("PixelData", "OB", page.tobytes())
+    dataset.add_new("PixelData", "OB", pixels.tobytes())
     if maps:
         dataset.SourceImageSequence = [_reference(image, context) for image in maps]
     return dataset
