@@ -96,12 +96,25 @@ class AsymmetryResult:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRecord:
-    """One object that was made."""
+    """One object that was made.
+
+    Parameters
+    ----------
+    product
+        Name in the series rules.
+    sop_class_uid, sop_instance_uid
+        What it is.
+    path
+        Its file, relative to the folder of the results.
+    fallbacks
+        The same object for destinations that do not take that class, best first.
+    """
 
     product: str
     sop_class_uid: str
     sop_instance_uid: str
     path: str
+    fallbacks: tuple["OutputRecord", ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,12 +295,13 @@ def _gate(gate: Gate) -> dict[str, Any]:
     }
 
 
-def _output(record: OutputRecord) -> dict[str, str]:
+def _output(record: OutputRecord) -> dict[str, Any]:
     return {
         "product": record.product,
         "sop_class_uid": record.sop_class_uid,
         "sop_instance_uid": record.sop_instance_uid,
         "path": record.path,
+        "fallbacks": [_output(one) for one in record.fallbacks],
     }
 
 
