@@ -44,8 +44,7 @@ class WrittenSet:
         self.files, self.forms = {}, {}
         for record in write_outputs(made.objects, folder / "dicom"):
             self.files.setdefault(record.product, []).append(folder / record.path)
-            for one in record.fallbacks:
-                name = Path(one.path).stem.split(".")[-1]
+            for name, one in record.fallbacks.items():
                 self.forms[record.product, name] = folder / one.path
 
     def all_files(self):

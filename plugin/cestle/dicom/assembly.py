@@ -1,7 +1,7 @@
 """The objects of a study as they are made, each through the gate, and what is said of the rest."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Final
@@ -34,14 +34,14 @@ class OutputObject:
     file_name
         Name of its file; the names sort in sending order.
     fallbacks
-        The same object for destinations that do not take it in this form, best first.
+        The same object for destinations that do not take it in this form, by name, best first.
     """
 
     product: str
     dataset: Dataset
     content: bytes
     file_name: str
-    fallbacks: tuple["OutputObject", ...] = ()
+    fallbacks: Mapping[str, "OutputObject"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,9 +162,10 @@ def _named(one: _Passed, file_name: str) -> OutputObject:
         dataset=one.dataset,
         content=one.content,
         file_name=file_name,
-        fallbacks=tuple(
-            _named(form, fallback_name(file_name, name)) for name, form in one.fallbacks.items()
-        ),
+        fallbacks={
+            name: _named(form, fallback_name(file_name, name))
+            for name, form in one.fallbacks.items()
+        },
     )
 
 

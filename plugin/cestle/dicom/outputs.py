@@ -226,7 +226,7 @@ def _write(item: OutputObject, folder: Path) -> OutputRecord:
         sop_class_uid=str(item.dataset.SOPClassUID),
         sop_instance_uid=str(item.dataset.SOPInstanceUID),
         path=f"{folder.name}/{item.file_name}",
-        fallbacks=tuple(_write(one, folder) for one in item.fallbacks),
+        fallbacks={name: _write(one, folder) for name, one in item.fallbacks.items()},
     )
 
 

@@ -3,6 +3,7 @@
 A value is never missing silently: where a number is None, `reasons` of the same block says why.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -107,14 +108,14 @@ class OutputRecord:
     path
         Its file, relative to the folder of the results.
     fallbacks
-        The same object for destinations that do not take that class, best first.
+        The same object for destinations that do not take that class, by name, best first.
     """
 
     product: str
     sop_class_uid: str
     sop_instance_uid: str
     path: str
-    fallbacks: tuple["OutputRecord", ...] = ()
+    fallbacks: Mapping[str, "OutputRecord"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -301,7 +302,7 @@ def _output(record: OutputRecord) -> dict[str, Any]:
         "sop_class_uid": record.sop_class_uid,
         "sop_instance_uid": record.sop_instance_uid,
         "path": record.path,
-        "fallbacks": [_output(one) for one in record.fallbacks],
+        "fallbacks": {name: _output(one) for name, one in record.fallbacks.items()},
     }
 
 
