@@ -4,6 +4,8 @@ The builders make objects of an unnamed patient; here the header policy, the equ
 research-use marks and the file meta information are written, once and alike for all of them.
 """
 
+from typing import Final
+
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -18,7 +20,10 @@ from cestle.dicom.identity import (
     SERIAL_NUMBER,
     OutputContext,
 )
+from cestle.dicom.request import add_request
 from cestle.dicom.standard import is_part_of, nested_elements
+
+_LONGEST_LO: Final = 64
 
 
 def finish(dataset: Dataset, product: str, context: OutputContext) -> Dataset:
@@ -44,6 +49,7 @@ def finish(dataset: Dataset, product: str, context: OutputContext) -> Dataset:
     _series(finished, product, context)
     _equipment(finished, context)
     _marks(finished, context)
+    add_request(finished, context.header)
     _replace_random_uids(finished, product, context)
     finished.file_meta = _file_meta(finished)
     return finished
@@ -74,11 +80,12 @@ def _equipment(dataset: Dataset, context: OutputContext) -> None:
 def _acquisition_equipment(context: OutputContext) -> Dataset:
     source = context.header.acquisition
     item = Dataset()
-    item.Manufacturer = ascii_text(str(source.get("Manufacturer") or "unknown"))
+    manufacturer = ascii_text(str(source.get("Manufacturer") or "unknown"))
+    item.Manufacturer = manufacturer if len(manufacturer) <= _LONGEST_LO else "unknown"
     for keyword in ("ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions"):
-        value = source.get(keyword)
-        if value:
-            setattr(item, keyword, ascii_text(str(value))[:64])
+        value = ascii_text(str(source.get(keyword) or ""))
+        if value and len(value) <= _LONGEST_LO:
+            setattr(item, keyword, value)
     item.PurposeOfReferenceCodeSequence = [coded(context.templates, "acquisition_equipment")]
     return item
 

@@ -27,7 +27,7 @@ from cestle.dicom.gate import check_sides
 from cestle.dicom.identity import OutputContext, OutputIdentity
 from cestle.dicom.self_check import check_report
 from cestle.dicom.study_header import patient_banner, study_header
-from cestle.errors import HeaderError
+from cestle.errors import ConformanceError, HeaderError
 from cestle.render.colors import Pixels
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
@@ -85,6 +85,8 @@ def build_outputs(
         When a region's side contradicts its place, or its place in the report.
     NumericalError
         When the report states another mean than map and segmentation give.
+    ConformanceError
+        When no object passes the gate.
     """
     header = study_header(sources)
     if header.study_instance_uid != analysis.results.study_instance_uid:
@@ -107,6 +109,8 @@ def build_outputs(
         received=sources,
     )
     _add_documents(assembly, described, pages)
+    if not assembly.objects():
+        raise ConformanceError("; ".join(assembly.analysis.results.reasons))
     return OutputSet(objects=assembly.objects(), results=assembly.analysis.results)
 
 

@@ -33,6 +33,7 @@ _STUDY: Final = "study"
 _MOST_ATTEMPTS: Final = 6
 """Computations of one revision, crashes of the node included, before it is set aside."""
 _CHECK_SECONDS: Final = 30.0
+_NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
 """A fault of ours may be a lack of memory that passes; it is tried three times."""
 _log = structlog.get_logger(__name__)
@@ -183,6 +184,9 @@ class Workflow:
             return Ending.DONE
         if self.stopping.is_set():
             return Ending.INTERRUPTED
+        if not delivery.planned:
+            self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
+            return Ending.DONE
         try:
             self._send(delivery, destination)
         except InputError as fault:
