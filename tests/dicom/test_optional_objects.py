@@ -84,6 +84,20 @@ def test_the_parametric_map_names_the_anatomy(whole_set):
     assert anatomy.AnatomicRegionSequence[0].CodeValue == "12738006"
 
 
+def test_frames_stand_in_the_order_of_their_places(tmp_path):
+    """Frames of three slices follow one another along the normal, each with its own pixels."""
+    grid = build.coronal_grid((3, 128, 128))
+    analysis = build.analysis(grid)
+    found = WrittenSet(tmp_path, analysis, sources(grid)).read("parametric_map")
+    expected = stored_values(analysis.glucest)
+    for index, frame in enumerate(found.PerFrameFunctionalGroupsSequence):
+        position = np.array(frame.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+        at = grid.to_lps(np.array([float(index), 0.0, 0.0]))
+        np.testing.assert_allclose(position, at, atol=1e-4)
+        np.testing.assert_array_equal(found.pixel_array[index], expected[index])
+        assert frame.FrameContentSequence[0].DimensionIndexValues == index + 1
+
+
 def test_contrast_outside_the_range_is_padding():
     """A contrast below -100 % is padding in the Parametric Map and never another number."""
     from dataclasses import replace

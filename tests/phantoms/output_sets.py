@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import pydicom
 
@@ -16,15 +16,17 @@ CREATED = datetime(2026, 11, 23, 8, 30, 5)  # noqa: DTZ001  wall clock of the si
 
 
 @cache
-def everything():
+def everything(*, floating_point=False):
     """The shipped templates with every object enabled, by way of a site's overlay."""
     relative = "objects/series.yaml"
-    shipped = TemplateFolder.default().path(relative).read_text(encoding="utf-8")
-    overlay = Path(mkdtemp(prefix="overlay-"))
-    (overlay / "objects").mkdir()
-    text = shipped.replace("enabled: false", "enabled: true")
-    (overlay / relative).write_text(text, encoding="utf-8")
-    return load_template_set(TemplateFolder.default(overlay))
+    text = TemplateFolder.default().path(relative).read_text(encoding="utf-8")
+    text = text.replace("enabled: false", "enabled: true")
+    if floating_point:
+        text = text.replace("floating_point: false", "floating_point: true")
+    with TemporaryDirectory() as overlay:
+        (Path(overlay) / "objects").mkdir()
+        (Path(overlay) / relative).write_text(text, encoding="utf-8")
+        return load_template_set(TemplateFolder.default(Path(overlay)))
 
 
 def identity(**changes):

@@ -152,6 +152,8 @@ class SeriesRule(_Strict):
         ImageType; only for images.
     rescale
         Whether RescaleSlope repeats the Real World Value Mapping; only for the map.
+    floating_point
+        Whether pixels are floating point numbers; only for the Parametric Map.
     """
 
     enabled: bool
@@ -159,6 +161,7 @@ class SeriesRule(_Strict):
     description: _Ascii
     image_type: list[_Ascii] | None = None
     rescale: bool | None = None
+    floating_point: bool | None = None
 
 
 class SeriesFile(_Strict):

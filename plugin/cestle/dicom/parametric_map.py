@@ -1,6 +1,7 @@
-"""The GluCEST map as a Parametric Map: whole numbers with a mapping, for scientific readers.
+"""The GluCEST map as a Parametric Map, for scientific readers.
 
-Whole numbers, because viewers that draw no floating point pixels draw these.
+Its pixels are whole numbers with a mapping, because viewers that draw no floating point pixels
+draw these; a site whose readers need floating point pixels asks for them.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from cestle.dicom.segmentation import carrier
 
 PRODUCT: Final = "parametric_map"
 SLOPE: Final = MAP_SLOPE
-"""Percent per stored unit."""
+"""Percent per stored unit of whole numbers."""
 INTERCEPT: Final = -100.0
 """Percent at stored 0; the range ends at 555.35 %."""
 PADDING: Final = 0
@@ -43,12 +44,10 @@ def build_parametric_map(
     context
         What all objects share.
     """
-    low, high = (
-        round((percent - INTERCEPT) / SLOPE) for percent in context.templates.page.range_percent
-    )
+    floating = bool(context.rule(PRODUCT).floating_point)
     dataset = hd.pm.ParametricMap(
         source_images=[carrier(image) for image in maps],
-        pixel_array=stored_values(glucest),
+        pixel_array=_percent(glucest) if floating else stored_values(glucest),
         series_instance_uid=context.series_uid(PRODUCT),
         series_number=context.series_number(PRODUCT),
         sop_instance_uid=context.instance_uid(PRODUCT),
@@ -58,21 +57,18 @@ def build_parametric_map(
         software_versions=context.results.software_version,
         device_serial_number=SERIAL_NUMBER,
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[_mapping(context)],
-        voi_lut_transformations=[
-            # The ramp of PS3.3 C.11.2.1.2 spans width - 1 stored units around centre - 1/2.
-            hd.VOILUTTransformation(
-                window_center=(low + high) / 2.0 + 0.5, window_width=high - low + 1.0
-            )
-        ],
+        real_world_value_mappings=[_mapping(context, floating)],
+        voi_lut_transformations=[_window(context, floating)],
         content_label="GLUCEST_PERCENT",
         content_description="GluCEST contrast in percent",
         content_creator_name="cestle^software",
         derived_pixel_contrast="QUANTITY",
     )
-    dataset.add_new("PixelPaddingValue", "US", PADDING)
+    if not floating:
+        dataset.add_new("PixelPaddingValue", "US", PADDING)
     # Readers built on DCMTK follow this macro without looking whether it is there.
     dataset.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = [_brain(context)]
+    _order_frames(dataset, "FloatPixelData" if floating else "PixelData")
     return dataset
 
 
@@ -88,18 +84,65 @@ def stored_values(glucest: GluCestMap) -> Stored:
     return np.where(known, moved, PADDING).astype(np.uint16)
 
 
-def _mapping(context: OutputContext) -> hd.pm.RealWorldValueMapping:
+def _percent(glucest: GluCestMap) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """The map as it is, NaN where there is no value."""
+    known = map_values(glucest) != MAP_PADDING
+    return np.where(known, glucest.percent, np.nan).astype(np.float32)
+
+
+def _mapping(context: OutputContext, floating: bool) -> hd.pm.RealWorldValueMapping:
     templates = context.templates
     return hd.pm.RealWorldValueMapping(
         lut_label="GLUCEST_PERCENT",
         lut_explanation="GluCEST contrast",
         unit=coded(templates, "percent"),
         # The padding value lies inside, as in the map image and for the same reason.
-        value_range=(PADDING, _LIMIT),
-        slope=SLOPE,
-        intercept=INTERCEPT,
+        value_range=(-1000.0, 1000.0) if floating else (PADDING, _LIMIT),
+        slope=1.0 if floating else SLOPE,
+        intercept=0.0 if floating else INTERCEPT,
         quantity_definition=coded(templates, "glucest"),
     )
+
+
+def _window(context: OutputContext, floating: bool) -> hd.VOILUTTransformation:
+    """The window that spans the colour scale, in stored values."""
+    low, high = context.templates.page.range_percent
+    if floating:
+        return hd.VOILUTTransformation(
+            window_center=(low + high) / 2.0,
+            window_width=high - low,
+            voi_lut_function=hd.VOILUTFunctionValues.LINEAR_EXACT,
+        )
+    first, last = (round((percent - INTERCEPT) / SLOPE) for percent in (low, high))
+    # The ramp of PS3.3 C.11.2.1.2 spans width - 1 stored units around centre - 1/2.
+    return hd.VOILUTTransformation(
+        window_center=(first + last) / 2.0 + 0.5, window_width=last - first + 1.0
+    )
+
+
+def _order_frames(dataset: Dataset, pixels: str) -> None:
+    """Order frames along the normal of the slices, row direction by column direction.
+
+    The order has no meaning in the standard, but dcmqi places the frames of a Parametric Map in
+    this order and not where they say they are.
+    """
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    stated = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    directions = np.array([float(value) for value in stated])
+    normal = np.cross(directions[:3], directions[3:])
+    frames = list(dataset.PerFrameFunctionalGroupsSequence)
+    positions = np.array(
+        [
+            [float(value) for value in frame.PlanePositionSequence[0].ImagePositionPatient]
+            for frame in frames
+        ]
+    )
+    order = np.argsort(positions @ normal)
+    stored = np.frombuffer(dataset[pixels].value, dtype=np.uint8).reshape(len(frames), -1)
+    dataset[pixels].value = stored[order].tobytes()
+    dataset.PerFrameFunctionalGroupsSequence = [frames[index] for index in order]
+    for number, frame in enumerate(dataset.PerFrameFunctionalGroupsSequence, 1):
+        frame.FrameContentSequence[0].DimensionIndexValues = [number]
 
 
 def _brain(context: OutputContext) -> Dataset:
