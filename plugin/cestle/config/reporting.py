@@ -4,7 +4,7 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -365,18 +365,32 @@ def load_template_set(
     )
 
 
+def text_faults(folder: TemplateFolder) -> tuple[str, ...]:
+    """Faults in the texts of all languages, also of those that no font is there for."""
+    return tuple(
+        fault for language in get_args(Language) if (fault := _text_fault(folder, language))
+    )
+
+
 def _load_texts(folder: TemplateFolder, language: str) -> dict[str, str]:
     """Texts of one language, after holding their placeholders against the English ones."""
+    fault = _text_fault(folder, language)
+    if fault is not None:
+        raise ConfigError(fault)
+    return folder.load_as(f"i18n/{language}.yaml", TextsFile).texts
+
+
+def _text_fault(folder: TemplateFolder, language: str) -> str | None:
     relative = f"i18n/{language}.yaml"
     texts = folder.load_as(relative, TextsFile).texts
     english = folder.load_as("i18n/en.yaml", TextsFile).texts
     wrong = [key for key in texts if not _placeholders(texts[key]) <= _placeholders(english[key])]
-    if wrong:
-        raise ConfigError(
-            f"{folder.path(relative)}: unknown words in braces in {', '.join(wrong)}; "
-            "use those of i18n/en.yaml"
-        )
-    return texts
+    if not wrong:
+        return None
+    return (
+        f"{folder.path(relative)}: unknown words in braces in {', '.join(wrong)}; "
+        "use those of i18n/en.yaml"
+    )
 
 
 def _placeholders(text: str) -> set[str]:
@@ -426,15 +440,18 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
         report.call_group.finding,
         *report.call_group.values.values(),
     ]
+    faults = []
     absent = sorted(CODES_OF_THE_PROGRAM - codes.names())
     if absent:
-        raise ConfigError(
+        faults.append(
             f"{folder.path('codes/concepts.yaml')}: the program needs codes named "
             f"{', '.join(absent)}; add them"
         )
-    unknown = sorted({name for name in used if name is not None} - codes.names())
+    unknown = sorted({name for name in used if name is not None} - codes.names() - set(absent))
     if unknown:
-        raise ConfigError(
+        faults.append(
             f"{folder.path('sr/tle_report.yaml')}: no code is named {', '.join(unknown)}; "
             "add it to codes/concepts.yaml"
         )
+    if faults:
+        raise ConfigError("; ".join(faults))

@@ -10,11 +10,10 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from cestle.config.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cestle.dicom.coding import ascii_text, coded, private_scheme
 from cestle.dicom.identity import (
     DEVICE_UID,
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
     MANUFACTURER,
     MODEL,
     SERIAL_NUMBER,

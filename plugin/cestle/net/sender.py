@@ -22,7 +22,7 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
 from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import OutgoingInstance
-from cestle.net.library import prepare_library
+from cestle.net.library import introduce, prepare_library
 from cestle.net.secure import client_context
 
 Acknowledged = Callable[[OutgoingInstance], None]
@@ -31,7 +31,7 @@ Acknowledged = Callable[[OutgoingInstance], None]
 # Accepted with a remark (PS3.4 table B.2-1), or held already under the same UID (PS3.7 C.4.2):
 # our UIDs are derived from study, revision and product, so an instance of the same UID is the
 # same instance, sent before a crash.
-_ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
+ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
 _REJECTED_TRANSIENT: Final = 0x02
 _log = structlog.get_logger(__name__)
 
@@ -110,7 +110,7 @@ def send_instances(
             if not keep_going():
                 return
             status = _send_one(association, instance, destination)
-            if status in _ACKNOWLEDGED:
+            if status in ACKNOWLEDGED:
                 if status:
                     _log.warning(
                         "instance taken with a remark",
@@ -177,6 +177,7 @@ def _associate(
 ) -> Association:
     prepare_library()
     entity = _Entity(ae_title=config.node.ae_title)
+    introduce(entity)
     entity.connection_timeout = destination.timeout_seconds
     entity.acse_timeout = destination.timeout_seconds
     entity.dimse_timeout = destination.timeout_seconds
