@@ -12,9 +12,10 @@ from cestle.config.classification import load_rules
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.files import files_below
 from cestle.dicom.simulated import EncodingOptions, write_study
+from cestle.dicom.study_reader import ReadStudy
 from cestle.phantom.study import SimulatedStudy, SimulationSettings, simulate
 from cestle.study.facts import InstanceFacts
-from cestle.study.roles import RuleSet
+from cestle.study.roles import Role, RuleSet
 
 SHARED_DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
 
@@ -43,6 +44,11 @@ def written(study: SimulatedStudy, folder: Path, **encoding: object) -> tuple[Pa
     """Write a study and return its DICOM files."""
     write_study(study, folder, encoding=EncodingOptions(**encoding))
     return tuple(path for path in files_below(folder) if path.suffix == ".dcm")
+
+
+def missing_images(study: ReadStudy) -> list[str]:
+    """Why images of a study are missing; that it has no spectra is another matter."""
+    return [f"{name}: {why}" for name, why in study.inputs.missing if name != Role.MRS_MEGA]
 
 
 def edited(path: Path, change: Callable[[Dataset], None]) -> None:

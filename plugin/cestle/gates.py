@@ -87,9 +87,8 @@ class Gate:
             limits.fail if self.verdict is Verdict.FAIL and limits.fail is not None else limits.warn
         )
         relation = "at least" if limits.higher_is_better else "at most"
-        found = (
-            "could not be measured" if self.value is None else f"is {self.value:.3g} {limits.unit}"
-        )
+        unit = "" if limits.unit == "1" else f" {limits.unit}"
+        found = "could not be measured" if self.value is None else f"is {self.value:.3g}{unit}"
         return (
             f"{self.scope}: {limits.quantity} {found}, {relation} {bound:g} was expected; "
             f"{limits.action}"

@@ -322,7 +322,8 @@ def test_a_study_without_map_still_reports(tmp_path):
     objects = written(tmp_path, build.analysis_without_map(), sources())
     assert list(objects) == ["secondary_capture", "report"]
     report = objects["report"][0]
-    assert reason_codes(report).count("NODATA") == 8
+    # Four regions, four indices, spectroscopy and the composite.
+    assert reason_codes(report).count("NODATA") == 10
     texts = [i.TextValue for i in walk(report.ContentSequence) if i.ValueType == "TEXT"]
     assert any("7 of 8 CEST images" in text for text in texts)
     calls = [
@@ -355,11 +356,12 @@ def test_ipsilateral_indices_need_a_stated_side(study, tmp_path):
 
 
 def test_the_report_is_partial_preliminary_and_unverified(study):
-    """Spectroscopy is absent, so the document is PARTIAL, and it says that it was not assessed."""
+    """Spectroscopy is absent, so the document is PARTIAL, and it says that nothing was sent."""
     report = study[1]["report"][0]
     flags = (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag)
     assert flags == ("PARTIAL", "PRELIMINARY", "UNVERIFIED")
-    assert reason_codes(report).count("NOTASSESSED") == 1
+    # Spectroscopy and the composite that needs it.
+    assert reason_codes(report) == ["SIDEUNKNOWN", "SIDEUNKNOWN", "NODATA", "NODATA"]
 
 
 def test_all_reasons_stand_in_the_report(tmp_path):
@@ -368,7 +370,7 @@ def test_all_reasons_stand_in_the_report(tmp_path):
     report = written(tmp_path, analysis, {"cest_map_vendor": sources()["b0_map"]})["report"][0]
     texts = " ".join(i.TextValue for i in walk(report.ContentSequence) if i.ValueType == "TEXT")
     results = analysis.results
-    for reason in (*results.reasons, *results.glucest.reasons.values(), results.mrs_reason):
+    for reason in (*results.reasons, *results.glucest.reasons.values(), *results.mrs.reasons):
         assert ascii_text(reason) in texts
 
 

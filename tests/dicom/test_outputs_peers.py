@@ -14,7 +14,8 @@ from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
 from cestle.dicom.outputs import build_outputs, write_outputs
 from phantoms import analysis_builder as build
-from phantoms.source_builder import sources
+from phantoms import mega_builder as mega
+from phantoms.source_builder import sources, spectra_sources
 
 pytestmark = pytest.mark.peer
 
@@ -68,6 +69,14 @@ STUDIES = {
     "one_region_absent": lambda: (
         build.analysis(absent=((build.Structure.AMYGDALA, build.Side.LEFT),)),
         sources(),
+    ),
+    "spectra": lambda: (
+        mega.analysis(anatomy=mega.anatomy(), onset_side=build.Side.LEFT),
+        sources(charset="GB18030") | spectra_sources(charset="GB18030"),
+    ),
+    "poor_spectra_alone": lambda: (
+        mega.analysis_of_spectra_only(mega.failed_analysis()),
+        spectra_sources(),
     ),
 }
 

@@ -19,7 +19,7 @@ from cestle.errors import HeaderError, InputError, LateralityError
 from cestle.geometry import grid_difference_mm
 from cestle.measurement import Side
 from cestle.study.roles import Role
-from reading import coarse_study, edited, shipped_rules, written
+from reading import coarse_study, edited, missing_images, shipped_rules, written
 
 RULES_FILE = "classify/uih_jupiter.yaml"
 
@@ -244,7 +244,7 @@ def test_dicom_beside_other_files_is_read_and_the_others_are_counted(folder):
     """A text file in the folder is left aside with a note, never silently."""
     (folder / "notes.txt").write_text("hello")
     study = read_study(files_below(folder), shipped_rules())
-    assert study.inputs.missing == ()
+    assert missing_images(study) == []
     assert any("no DICOM objects" in note for note in study.notes)
 
 
@@ -509,7 +509,7 @@ def test_every_kind_of_region_object_gives_four_regions_on_their_sides(tmp_path,
     label_map = tmp_path / "labels.nii.gz"
     roi_files = (label_map,) if label_map.exists() else ()
     study = read(tmp_path, roi_files=roi_files, label_scheme="freesurfer")
-    assert study.inputs.missing == ()
+    assert missing_images(study) == []
     regions = {region.name: region for region in study.inputs.regions}
     assert list(regions) == [
         "hippocampus_left",
@@ -623,7 +623,7 @@ def test_rules_learned_from_a_study_read_that_study(reference, phantom, tmp_path
     learned = load_rules(TemplateFolder.default(tmp_path))
     assert all(not rule.name.startswith("jupiter") for rule in learned.rules)
     study = read_study(files(reference), learned)
-    assert study.inputs.missing == ()
+    assert missing_images(study) == []
     assert_same_images(study, phantom)
     (acquisition,) = next(rule for rule in learned.rules if rule.acquisitions).acquisitions
     assert acquisition.offsets_ppm == (-3.0, 3.0, -3.4, 3.4, -2.6, 2.6, -3.0, 3.0)

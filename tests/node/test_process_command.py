@@ -9,6 +9,7 @@ import pytest
 
 from cestle.cli.app import run
 from cestle.dicom.simulated import EncodingOptions, RegionObject, write_study
+from phantoms.spectroscopy_builder import uih_mega
 
 PLANTED = "Planted^Person"
 PLANTED_ID = "PID-77-PLANTED"
@@ -236,3 +237,36 @@ def test_simulate_refuses_a_folder_that_is_not_empty(capsys, written_study):
     """Simulating into a folder with files is refused."""
     assert run(["simulate", "--out", str(written_study)]) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+def test_a_study_of_spectra_alone_is_partial(capsys, tmp_path):
+    """Without any image the result is partial: what is missing is named, and a report is made."""
+    study = tmp_path / "study"
+    study.mkdir()
+    spectra = uih_mega(StudyDate="20260102", StudyTime="101112", AccessionNumber="")
+    spectra.save_as(study / "mega.dcm", enforce_file_format=True)
+    code, _, err = process(capsys, study, tmp_path / "out")
+    assert code == 3
+    found = results(tmp_path / "out")
+    assert found["status"] == "partial"
+    assert any(reason.startswith("cest_source: ") for reason in found["reasons"])
+    assert not any(reason.startswith("mrs_mega: ") for reason in found["reasons"])
+    report = next(one for one in found["outputs"] if one["product"] == "report")
+    read = pydicom.dcmread(tmp_path / "out" / report["path"])
+    assert read.PatientID == spectra.PatientID
+    assert str(spectra.SOPInstanceUID) in str(read)
+    assert spectra.PatientID not in err
+
+
+def test_damaged_spectra_leave_a_study_complete(capsys, own_study, tmp_path):
+    """Spectra of 31P beside a whole GluCEST study: exit 0, and one line names them."""
+    image = pydicom.dcmread(series_files(own_study, "GluCEST")[0], stop_before_pixels=True)
+    spectra = uih_mega(ResonantNucleus="31P")
+    for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate"):
+        setattr(spectra, keyword, image[keyword].value)
+    spectra.save_as(own_study / "mega.dcm", enforce_file_format=True)
+    code, _, err = process(capsys, own_study, tmp_path / "out")
+    assert code == 0
+    (line,) = [line for line in messages(err) if "mrs_mega" in line]
+    assert "spectrum of 31P" in line
+    assert results(tmp_path / "out")["asymmetry"]["dai_glu_h_epi"]["value"] is not None

@@ -4,7 +4,7 @@ from io import BytesIO
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, MRSpectroscopyStorage
 
 from phantoms.analysis_builder import FRAME_UID, STUDY_UID, coronal_grid
 
@@ -101,3 +101,24 @@ def sources(grid=None, *, charset="ISO_IR 192", **changes):
         )
 
     return {"cest_source": series(5, 8), "b0_map": series(6, 1), "b1_map": series(7, 1)}
+
+
+_OF_IMAGES = (
+    *("PixelData", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"),
+)
+
+
+def spectra_sources(grid=None, *, charset="ISO_IR 192", instances=2, **changes):
+    """Headers of a MEGA-PRESS series under its role, without the spectra themselves."""
+    grid = grid or coronal_grid()
+    made = []
+    for number in range(1, instances + 1):
+        dataset = source_image(grid, 11, number, charset=charset, **changes)
+        for keyword in _OF_IMAGES:
+            delattr(dataset, keyword)
+        dataset.SOPClassUID = MRSpectroscopyStorage
+        dataset.file_meta.MediaStorageSOPClassUID = MRSpectroscopyStorage
+        made.append(as_received(dataset))
+    return {"mrs_mega": tuple(made)}

@@ -1,4 +1,4 @@
-"""Commands that work on a folder: process, simulate, inspect, learn."""
+"""Commands that work on a folder: process, inspect, learn."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ import typer
 
 from cestle.cli.options import JsonFlag, ReadableFolder
 from cestle.cli.progress import steps
-from cestle.errors import InputError
 from cestle.measurement import Side
 
 if TYPE_CHECKING:
@@ -69,49 +68,6 @@ def process(
     return EXIT_CODES[results.status]
 
 
-def simulate(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the study and truth.json.")],
-    dai_hippocampus: Annotated[
-        float, typer.Option(help="True (L-R)/(L+R) of hippocampal GluCEST.", min=-0.5, max=0.5)
-    ] = 0.06,
-    dai_amygdala: Annotated[
-        float, typer.Option(help="True (L-R)/(L+R) of amygdalar GluCEST.", min=-0.5, max=0.5)
-    ] = 0.03,
-    snr: Annotated[
-        float | None,
-        typer.Option(help="S(-3 ppm) in the regions over noise; without it no noise.", min=1.0),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of fields and noise.", min=0)] = 1,
-    slices: Annotated[int, typer.Option(help="CEST slices; 1 is the 2D protocol.", min=1)] = 1,
-    b1_spread: Annotated[
-        float, typer.Option(help="Relative B1 runs from 1 - this to 1 + this.", min=0.0, max=0.5)
-    ] = 0.1,
-) -> int:
-    """Write a synthetic 5T study with known truth, in the reference encoding."""
-    from cestle.dicom.simulated import write_study
-    from cestle.phantom.study import SimulationSettings
-    from cestle.phantom.study import simulate as simulate_study
-
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty; name a new folder, so that studies never mix.")
-    with steps() as progress:
-        progress("computing the phantom")
-        study = simulate_study(
-            SimulationSettings(
-                seed=seed,
-                snr=snr,
-                dai_hippocampus=dai_hippocampus,
-                dai_amygdala=dai_amygdala,
-                slices=slices,
-                b1_spread=b1_spread,
-            )
-        )
-        progress("writing the DICOM files")
-        files = write_study(study, out)
-    typer.echo(f"{len(files)} files in {out}, truth in {out / 'truth.json'}")
-    return 0
-
-
 def inspect(folder: ReadableFolder, as_json: JsonFlag = False) -> int:
     """Show each series with its role, the reason, and every element that varies inside it."""
     from cestle.config.classification import load_rules
@@ -152,9 +108,28 @@ def summary_lines(results: "StudyResults") -> list[str]:
         if index is not None:
             interval = "" if index.ci95 is None else "  95 % {:+.4f} … {:+.4f}".format(*index.ci95)
             lines.append(f"{name:<20}{index.value:>+10.4f}{interval}")
+    lines += _spectroscopy_lines(results)
     call = results.lateralization
     lines.append(f"call {call.call.value} by {call.rule}: {'; '.join(call.reasons)}")
     lines.append(f"status {results.status.value} · research use only, not for diagnosis")
+    return lines
+
+
+def _spectroscopy_lines(results: "StudyResults") -> list[str]:
+    """Ratios of the spectra with their error and the mark of poor ones; none without spectra."""
+    mrs = results.mrs
+    if mrs.numbers is None:
+        return [f"{'mrs':<20}{'—':>10}  {'; '.join(mrs.reasons)}"] if mrs.sent else []
+    voxel = f"voxel {'of unknown side' if mrs.side is None else mrs.side.value}"
+    mark = voxel if mrs.usable else f"{voxel} · NOT FOR USE: {'; '.join(mrs.reasons)}"
+    ratios = {"gaba_cr": mrs.numbers.gaba_cr, "glx_cr": mrs.numbers.glx_cr}
+    composite = results.composite.dai_glu_gaba
+    if composite is not None:
+        ratios["dai_glu_gaba"] = composite
+    lines = []
+    for name, ratio in ratios.items():
+        error = "" if ratio.standard_error is None else f" ± {ratio.standard_error:.4f}"
+        lines.append(f"{name:<20}{ratio.value:>10.4f}{error}  {mark}")
     return lines
 
 

@@ -21,6 +21,7 @@ from cestle.study.roles import (
     B1Encoding,
     B1Unit,
     Condition,
+    EditingRule,
     LabelScheme,
     OffsetExtractor,
     Operator,
@@ -218,6 +219,28 @@ class CestModel(_Strict):
     acquisitions: Annotated[list[str], Field(min_length=1)]
 
 
+class EditingModel(_Strict):
+    """A MEGA-PRESS protocol, as far as the header does not say it."""
+
+    f0_range_mhz: tuple[float, float] | None = Field(default=None, strict=False)
+    edit_on_ppm: float | None = Field(default=None, ge=0.0, le=12.0)
+    edit_off_ppm: float | None = Field(default=None, ge=0.0, le=12.0)
+
+    @model_validator(mode="after")
+    def _range_is_ordered(self) -> Self:
+        if self.f0_range_mhz is not None and not 0.0 < self.f0_range_mhz[0] < self.f0_range_mhz[1]:
+            raise ValueError("f0_range_mhz needs two rising frequencies in MHz")
+        return self
+
+    def editing(self) -> EditingRule:
+        """The typed protocol."""
+        return EditingRule(
+            f0_range_mhz=self.f0_range_mhz,
+            edit_on_ppm=self.edit_on_ppm,
+            edit_off_ppm=self.edit_off_ppm,
+        )
+
+
 class RuleModel(_Strict):
     """One rule: conditions, a role, and what the role needs."""
 
@@ -228,6 +251,7 @@ class RuleModel(_Strict):
     b1: B1Model | None = None
     vendor_map: VendorMapModel | None = None
     cest: CestModel | None = None
+    editing: EditingModel | None = None
 
     @field_validator("role")
     @classmethod
@@ -244,6 +268,8 @@ class RuleModel(_Strict):
         for role, block in needed.items():
             if (self.role == role) != (getattr(self, block) is not None):
                 raise ValueError(f"role {role} needs a block {block}, and no other role has one")
+        if self.editing is not None and self.role != Role.MRS_MEGA:
+            raise ValueError("only role mrs_mega has a block editing")
         return self
 
 
@@ -360,6 +386,7 @@ def _rule(source: str, model: RuleModel, acquisitions: dict[str, AcquisitionRule
         acquisitions=()
         if cest is None
         else tuple(acquisitions[name] for name in cest.acquisitions),
+        editing=None if model.editing is None else model.editing.editing(),
     )
 
 

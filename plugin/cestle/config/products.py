@@ -7,6 +7,7 @@ Product = Literal[
     "parametric_map",
     "segmentation",
     "secondary_capture",
+    "mrs_page",
     "page_frames",
     "pdf",
     "report",

@@ -34,6 +34,9 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
         "key_object_title",
+        *("measurement_failure", "source_of_measurement", "switched_off", "voxel_elsewhere"),
+        *("mrs", "mrs_usability", "mrs_usable", "mrs_not_for_use", "mrs_convention", "mrs_model"),
+        *("mrs_basis", "mrs_gate", "mrs_note", "mrs_protocol"),
     }
 )
 """Business names that the program itself uses; a site may change their codes, not drop them."""
@@ -103,9 +106,20 @@ class RegionGroups(_Strict):
 
 
 class IndexGroup(_Strict):
-    """One TID 1501 group for an asymmetry index."""
+    """One TID 1501 group for an asymmetry index, or for one that is made of it.
+
+    Parameters
+    ----------
+    index
+        Its name in the results and in ``codes/``.
+    block
+        The block of the results that holds it.
+    finding, site, method
+        Names in ``codes/``.
+    """
 
     index: _Name
+    block: Literal["asymmetry", "composite"] = "asymmetry"
     finding: _Name
     site: _Name
     method: _Name
@@ -120,10 +134,22 @@ class CallGroup(_Strict):
 
 
 class MrsGroup(_Strict):
-    """The TID 1501 group of the spectroscopy, for now only the reason that it is absent."""
+    """The TID 1501 group of spectroscopy.
+
+    Parameters
+    ----------
+    finding, site
+        Names in ``codes/``; the side of the voxel is the laterality of the site.
+    rows
+        Ratios and their errors; marked as failed measurements where quality fails.
+    quality_rows
+        What the quality was judged by.
+    """
 
     finding: _Name
-    reason: _Name
+    site: _Name
+    rows: list[ReportRow]
+    quality_rows: list[ReportRow]
 
 
 class ReportTemplate(_Strict):
@@ -182,7 +208,9 @@ class SeriesFile(_Strict):
             raise ValueError(
                 "glucest_map and report cannot be switched off, other objects refer to them"
             )
-        images: tuple[Product, ...] = ("glucest_map", "secondary_capture", "page_frames")
+        images: tuple[Product, ...] = (
+            *("glucest_map", "secondary_capture", "mrs_page", "page_frames"),
+        )
         for name in images:
             if not self.objects[name].image_type:
                 raise ValueError(f"{name} needs an image_type")
@@ -214,10 +242,12 @@ class PageFile(_Strict):
     cjk_fonts: list[str]
     index_axis: Annotated[float, Field(gt=0.0, le=1.0)]
     references: dict[_Name, ReferenceSpread]
+    edited_ppm: _Range
+    ratio_references: dict[_Name, ReferenceSpread]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        for name in ("range_percent", "b0_range_ppm", "relative_b1_range"):
+        for name in ("range_percent", "b0_range_ppm", "relative_b1_range", "edited_ppm"):
             low, high = getattr(self, name)
             if low >= high:
                 raise ValueError(f"{name} must rise, found {low:g} to {high:g}")
@@ -414,12 +444,18 @@ def _presentation(page: PageFile, texts: Mapping[str, str], banner: str) -> Pres
         b0_scale=_field_scale(page.b0_range_ppm, "ppm"),
         b1_scale=_field_scale(page.relative_b1_range, "1"),
         index_half_width=page.index_axis,
-        references={
-            name: Reference(centre=spread.centre, low=spread.low, high=spread.high)
-            for name, spread in page.references.items()
-        },
+        references=_references(page.references),
         banner_policy=BannerPolicy(banner),
+        edited_ppm=(page.edited_ppm[0], page.edited_ppm[1]),
+        ratio_references=_references(page.ratio_references),
     )
+
+
+def _references(spreads: Mapping[str, ReferenceSpread]) -> dict[str, Reference]:
+    return {
+        name: Reference(centre=spread.centre, low=spread.low, high=spread.high)
+        for name, spread in spreads.items()
+    }
 
 
 def _field_scale(ends: list[float], unit: str) -> ColorScale:
@@ -430,13 +466,14 @@ def _field_scale(ends: list[float], unit: str) -> ColorScale:
 
 def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -> None:
     """Refuse templates without a code that the program or the report names."""
-    rows = [*report.region_groups.rows, *report.call_group.rows]
+    mrs = report.mrs_group
+    rows = [*report.region_groups.rows, *report.call_group.rows, *mrs.rows, *mrs.quality_rows]
     used = [name for row in rows for name in (row.name, row.unit, row.derivation, row.method)]
     for group in report.index_groups:
         used += [group.index, group.finding, group.site, group.method]
     used += [
-        report.mrs_group.finding,
-        report.mrs_group.reason,
+        mrs.finding,
+        mrs.site,
         report.call_group.finding,
         *report.call_group.values.values(),
     ]
@@ -445,7 +482,7 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
     if absent:
         faults.append(
             f"{folder.path('codes/concepts.yaml')}: the program needs codes named "
-            f"{', '.join(absent)}; add them"
+            f"{', '.join(absent)}; add them there or to codes/99CESTLE.yaml"
         )
     unknown = sorted({name for name in used if name is not None} - codes.names() - set(absent))
     if unknown:

@@ -1,4 +1,4 @@
-"""The colour page as a Secondary Capture: the output that every viewer shows."""
+"""Pages as Secondary Captures: the outputs that every viewer shows."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,10 +11,20 @@ from cestle.dicom.identity import OutputContext
 from cestle.render.colors import Pixels
 
 PRODUCT: Final = "secondary_capture"
+MRS_PRODUCT: Final = "mrs_page"
+FRAMES_PRODUCT: Final = "page_frames"
+
+_DERIVATIONS: Final = {
+    PRODUCT: "Colour page of the GluCEST analysis",
+    MRS_PRODUCT: "Page of the MEGA-PRESS analysis",
+    FRAMES_PRODUCT: "Pages and pictures of the analysis",
+}
 
 
-def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext) -> Dataset:
-    """Build the capture, patient and study still to be written.
+def build_capture(
+    page: Pixels, maps: Sequence[Dataset], context: OutputContext, product: str = PRODUCT
+) -> Dataset:
+    """Build a capture, patient and study still to be written.
 
     No plane or frame of reference is stated: the page shows several planes at several scales,
     and a viewer must not measure on it.
@@ -27,8 +37,10 @@ def build_capture(page: Pixels, maps: Sequence[Dataset], context: OutputContext)
         The map images that the page shows; empty when there are none.
     context
         What all objects share.
+    product
+        Which page, by its name in the series rules.
     """
-    dataset = color_image(PRODUCT, page, maps, context)
+    dataset = color_image(product, page, maps, context)
     dataset.SOPClassUID = SecondaryCaptureImageStorage
     return dataset
 
@@ -59,7 +71,7 @@ def color_image(
     dataset.ImageType = context.rule(product).image_type
     dataset.PatientOrientation = None
     dataset.BurnedInAnnotation = "YES"
-    dataset.DerivationDescription = "Colour page of the GluCEST analysis"
+    dataset.DerivationDescription = _DERIVATIONS[product]
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
     dataset.PlanarConfiguration = 0

@@ -8,10 +8,12 @@ import hashlib
 import hmac
 import re
 import secrets
+import struct
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import numpy as np
 from pydicom import DataElement, Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.errors import BytesLengthException
@@ -22,6 +24,7 @@ from pydicom.uid import (
 )
 
 from cestle.errors import HeaderError
+from cestle.physics import Real
 from cestle.study.facts import InstanceFacts
 
 MULTIFRAME_MR: Final = frozenset({EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage})
@@ -34,9 +37,13 @@ UNDECODABLE: Final = (
     AttributeError,
     NotImplementedError,
     BytesLengthException,
+    OSError,
+    EOFError,
+    struct.error,
 )
 """What pydicom raises on elements that cannot be decoded."""
 
+_SPECTROSCOPY_DATA: Final = 0x56000020
 _PROCESS_KEY: Final = secrets.token_bytes(32)
 _LONGEST_TEXT: Final = 1024
 _MOST_VALUES: Final = 64
@@ -175,12 +182,12 @@ def _put(values: dict[str, tuple[str, ...]], name: str, element: DataElement) ->
 
 
 def value_texts(element: DataElement) -> tuple[str, ...] | None:
-    """Values of an element as text; None for pixels and what cannot be shown.
+    """Values of an element as text; None for pixels, spectra and what cannot be shown.
 
     Bytes become text where they are printable, which is how private elements arrive under
     Implicit VR (`UN`), and else their length and a short hash, so that two can be compared.
     """
-    if element.tag.group >= 0x7FE0:
+    if element.tag.group >= 0x7FE0 or element.tag == _SPECTROSCOPY_DATA:
         return None
     value = element.value
     if isinstance(value, bytes | bytearray):
@@ -192,6 +199,15 @@ def value_texts(element: DataElement) -> tuple[str, ...] | None:
         return None
     texts = tuple(_text(part) for part, _ in zip(many, range(_MOST_VALUES), strict=False))
     return () if texts == ("",) else texts
+
+
+def finite_numbers(texts: Iterable[str]) -> Real | None:
+    """Texts as numbers, shape (n,); None when there is none or one is no finite number."""
+    try:
+        found = np.array([float(text) for text in texts], dtype=np.float64)
+    except ValueError:
+        return None
+    return found if len(found) and np.all(np.isfinite(found)) else None
 
 
 def _text(value: Any) -> str:
@@ -215,18 +231,30 @@ def _bytes_texts(value: bytes) -> tuple[str, ...]:
 def _elements(dataset: Dataset) -> Iterator[DataElement]:
     """Elements that can be decoded; a broken one is passed over, never fatal."""
     for tag in sorted(dataset.keys()):
-        element = None if tag.group >= 0x7FE0 else _element(dataset, tag)
+        element = None if tag.group >= 0x7FE0 else element_of(dataset, tag)
         if element is not None:
             yield element
 
 
-def _element(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+def element_of(dataset: Dataset, tag: BaseTag) -> DataElement | None:
+    """An element; None when it is absent or cannot be decoded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return dataset[tag]
         except UNDECODABLE:
             return None
+
+
+def private_element(dataset: Dataset, group: int, creator: str, number: int) -> DataElement | None:
+    """Element `number` of a creator's block; None when it is absent or cannot be decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tag = dataset.private_block(group, creator).get_tag(number)
+        except UNDECODABLE:
+            return None
+    return element_of(dataset, tag)
 
 
 _CREATOR_BLOCK: Final = range(0x10, 0x100)
@@ -246,7 +274,7 @@ def _creator(dataset: Dataset, tag: BaseTag) -> str | None:
     block = tag.element >> 8
     if block not in _CREATOR_BLOCK:
         return None
-    holder = _element(dataset, BaseTag(tag.group << 16 | block))
+    holder = element_of(dataset, BaseTag(tag.group << 16 | block))
     if holder is None:
         # Items of a private sequence seldom repeat the creator of their own elements.
         return None

@@ -126,7 +126,7 @@ def read_header(path: Path) -> Dataset | None:
     """Header of a DICOM file without its pixels; None when the file is no DICOM object."""
     try:
         header = _read(path, pixels=False)
-    except (InvalidDicomError, OSError, EOFError, *UNDECODABLE):
+    except (InvalidDicomError, *UNDECODABLE):
         return None
     sop_class = plain_text(header, "SOPClassUID")
     if not sop_class or not plain_text(header, "SOPInstanceUID"):
@@ -152,7 +152,7 @@ def read_whole(path: Path) -> Dataset:
     """
     try:
         return _read(path, pixels=True)
-    except (InvalidDicomError, OSError, EOFError, *UNDECODABLE) as fault:
+    except (InvalidDicomError, *UNDECODABLE) as fault:
         raise HeaderError(
             f"an object cannot be read to its end ({type(fault).__name__}); a complete file was "
             "expected. Send it again."
@@ -175,7 +175,7 @@ def read_frames(stored: StoredObject) -> npt.NDArray[Any]:
             shape = _checked_shape(dataset, uid)
             pixels = dataset.pixel_array
             _require_stored_bits(dataset, uid)
-    except (RuntimeError, OSError, *UNDECODABLE) as fault:
+    except (RuntimeError, *UNDECODABLE) as fault:
         raise HeaderError(
             f"the pixels of instance {uid} cannot be decoded ({type(fault).__name__}); send it "
             "as Explicit VR Little Endian."

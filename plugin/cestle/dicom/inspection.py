@@ -20,6 +20,7 @@ from cestle.study.facts import InstanceFacts
 from cestle.study.roles import (
     Classified,
     Condition,
+    EditingRule,
     Operator,
     Role,
     RuleSet,
@@ -352,6 +353,8 @@ def _role_block(members: Sequence[Classified]) -> list[str]:
     role, rule = members[0].role, members[0].rule
     if rule is None:
         return []
+    if rule.editing is not None:
+        return [_editing_line(rule.editing)]
     if role is Role.CEST_SOURCE:
         return ["cest:", "  acquisitions: [learned]", *_extractor_lines(members)]
     unit = None
@@ -366,6 +369,17 @@ def _role_block(members: Sequence[Classified]) -> list[str]:
     elif rule.vendor_unit is not None:
         unit = rule.vendor_unit.value
     return [] if unit is None else [_BLOCKS[role].format(unit=unit)]
+
+
+def _editing_line(editing: EditingRule) -> str:
+    frequencies = editing.f0_range_mhz
+    known = {
+        "f0_range_mhz": None if frequencies is None else list(frequencies),
+        "edit_on_ppm": editing.edit_on_ppm,
+        "edit_off_ppm": editing.edit_off_ppm,
+    }
+    stated = ", ".join(f"{name}: {value}" for name, value in known.items() if value is not None)
+    return f"editing: {{{stated}}}   # CONFIRM the pulses: no header states them"
 
 
 _LABEL: Final = re.compile(r"(?P<offset>[-+−]?\d+(?:[.p]\d+)?) ?(?P<unit>ppm|Hz)", re.IGNORECASE)

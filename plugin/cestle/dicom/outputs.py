@@ -31,14 +31,18 @@ from cestle.errors import ConformanceError, HeaderError
 from cestle.render.colors import Pixels
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
+from cestle.render.mrs_page import render_mrs_page
 from cestle.render.page import render_page
 from cestle.study.analysis import VENDOR_SOURCE, StudyAnalysis
-from cestle.study.presentation import build_page, field_contents, map_content
+from cestle.study.mrs_page import build_mrs_page
+from cestle.study.presentation import PatientBanner, build_page, field_contents, map_content
 from cestle.study.results import OutputRecord, StudyResults
 
 _MAP_ROLES: Final = {VENDOR_SOURCE: ("cest_map_vendor",)}
 _RAW_ROLES: Final = ("cest_source",)
 _FIELD_ROLES: Final = ("b0_map", "b1_map")
+_PICTURES: Final = {capture.PRODUCT: "page.png", capture.MRS_PRODUCT: "mrs.png"}
+"""File names of the pages as pictures, by product."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +53,8 @@ class OutputSet:
     ----------
     objects
         The objects in the order in which they are sent: map, Parametric Map, segmentation,
-        colour page, page with frames, PDF, report, key object; those that are switched on.
+        colour page, page of the spectra, both with frames, as PDF, report, key object; those that
+        are switched on, and the page of the spectra only where there are any.
     results
         The results; where the gate held an object back, they say so.
     """
@@ -141,18 +146,24 @@ def _add_segmentation(
 
 
 def _add_pages(assembly: Assembly, maps: Sequence[Dataset]) -> list[Dataset]:
-    """The page in the forms that are switched on; those that a key object points to."""
+    """The pages in the forms that are switched on; those that a key object points to."""
     context = assembly.context
-    page = page_pixels(assembly.analysis, context)
+    spectra = mrs_page_pixels(assembly.analysis, context)
+    pages = [page_pixels(assembly.analysis, context)]
+    if spectra is not None:
+        pages.append(spectra)
     shown: list[Dataset] = []
     if context.rule(capture.PRODUCT).enabled:
-        shown += assembly.add(capture.PRODUCT, [capture.build_capture(page, maps, context)])
+        shown += assembly.add(capture.PRODUCT, [capture.build_capture(pages[0], maps, context)])
+    if spectra is not None and context.rule(capture.MRS_PRODUCT).enabled:
+        made = capture.build_capture(spectra, (), context, capture.MRS_PRODUCT)
+        shown += assembly.add(capture.MRS_PRODUCT, [made])
     if context.rule(page_frames.PRODUCT).enabled:
         pictures = list(picture_pixels(assembly.analysis, context.templates).values())
-        frames = page_frames.build_page_frames([page], pictures, maps, context)
+        frames = page_frames.build_page_frames(pages, pictures, maps, context)
         shown += assembly.add(page_frames.PRODUCT, [frames])
     if context.rule(encapsulated_pdf.PRODUCT).enabled:
-        document = encapsulated_pdf.build_pdf([page], maps, context)
+        document = encapsulated_pdf.build_pdf(pages, maps, context)
         assembly.add(encapsulated_pdf.PRODUCT, [document])
     return shown
 
@@ -183,10 +194,20 @@ def _add_documents(
 
 def page_pixels(analysis: StudyAnalysis, context: OutputContext) -> Pixels:
     """Draw the colour page of a study, shape (1024, 1024, 3)."""
-    typeface = Typeface(cjk_file=context.templates.cjk_font)
-    patient = patient_banner(context.header, draws_chinese=context.templates.cjk_font is not None)
-    content = build_page(analysis, context.templates.presentation, patient)
-    return render_page(content, typeface)
+    content = build_page(analysis, context.templates.presentation, _patient(context))
+    return render_page(content, Typeface(cjk_file=context.templates.cjk_font))
+
+
+def mrs_page_pixels(analysis: StudyAnalysis, context: OutputContext) -> Pixels | None:
+    """Draw the page of the spectra, shape (1024, 1024, 3); None without numbers of them."""
+    content = build_mrs_page(analysis, context.templates.presentation, _patient(context))
+    if content is None:
+        return None
+    return render_mrs_page(content, Typeface(cjk_file=context.templates.cjk_font))
+
+
+def _patient(context: OutputContext) -> PatientBanner:
+    return patient_banner(context.header, draws_chinese=context.templates.cjk_font is not None)
 
 
 def picture_pixels(analysis: StudyAnalysis, templates: TemplateSet) -> dict[str, Pixels]:
@@ -237,7 +258,7 @@ def _write(item: OutputObject, folder: Path) -> OutputRecord:
 def build_pictures(
     analysis: StudyAnalysis, objects: Sequence[OutputObject], templates: TemplateSet
 ) -> tuple[tuple[str, bytes], ...]:
-    """PNG pictures of a study: the page as it stands in the capture, the map and the fields.
+    """PNG pictures of a study: the pages as they stand in the captures, the map and the fields.
 
     Parameters
     ----------
@@ -250,12 +271,12 @@ def build_pictures(
 
     Returns
     -------
-        File names and contents; ``page.png`` first.
+        File names and contents; ``page.png`` first, then ``mrs.png`` where there are spectra.
     """
     pictures = [
-        ("page.png", png_bytes(_stored_page(item.dataset)))
+        (_PICTURES[item.product], png_bytes(_stored_page(item.dataset)))
         for item in objects
-        if item.product == capture.PRODUCT
+        if item.product in _PICTURES
     ]
     pictures += [
         (f"{name}.png", png_bytes(pixels))

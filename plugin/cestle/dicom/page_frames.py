@@ -8,12 +8,12 @@ from pydicom import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import MultiFrameTrueColorSecondaryCaptureImageStorage
 
-from cestle.dicom.capture import color_image
+from cestle.dicom.capture import FRAMES_PRODUCT, color_image
 from cestle.dicom.identity import OutputContext
 from cestle.render.colors import Pixels
 from cestle.render.figures import on_canvas
 
-PRODUCT: Final = "page_frames"
+PRODUCT: Final = FRAMES_PRODUCT
 
 
 def build_page_frames(

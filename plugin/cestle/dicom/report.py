@@ -9,6 +9,7 @@ from highdicom import sr
 from pydicom import Dataset
 
 from cestle.config.reporting import IndexGroup, ReportRow, TemplateSet
+from cestle.dicom import report_spectroscopy as spectroscopy
 from cestle.dicom.coding import ascii_text, coded
 from cestle.dicom.identity import MANUFACTURER, MODEL, OutputContext
 from cestle.dicom.observer import device_observer
@@ -18,6 +19,8 @@ from cestle.errors import HeaderError
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.results import Status
+from cestle.study.spectroscopy import MRS_ROLE
 
 PRODUCT: Final = "report"
 NOT_COMPUTED: Final = "not_computed"
@@ -99,8 +102,8 @@ def build_report(
         sop_instance_uid=context.instance_uid(PRODUCT),
         instance_number=1,
         manufacturer=MANUFACTURER,
-        # Spectroscopy is an arm of the examination that this version does not assess.
-        is_complete=False,
+        # Spectroscopy is an arm of the examination: without it the report is a partial one.
+        is_complete=analysis.results.status is Status.COMPLETE and analysis.results.mrs.usable,
         is_final=False,
         is_verified=False,
         previous_versions=_predecessors(context),
@@ -177,9 +180,10 @@ class _Builder:
         )
 
     def _index(self, group: IndexGroup) -> sr.MeasurementsAndQualitativeEvaluations:
-        block = self._tree["asymmetry"].get(group.index)
+        indices = self._tree[group.block]
+        block = indices.get(group.index)
         measurements = [] if block is None else self._index_numbers(group, block)
-        reason = self._tree["asymmetry"]["reasons"].get(group.index, "not computed")
+        reason = indices["reasons"].get(group.index, "not computed")
         return self._plain(
             tracking=self._tracking(group.index, self._code(group.index).meaning),
             finding=group.finding,
@@ -225,11 +229,12 @@ class _Builder:
         ]
 
     def _quality(self) -> list[sr.QualitativeEvaluation]:
-        gates = self._analysis.results.quality
-        if not gates:
-            return []
-        name = self._code("quality_assessment")
-        return [sr.QualitativeEvaluation(name=name, value=self._code(QUALITY[worst(gates)]))]
+        gates = self._analysis.results.glucest_quality
+        return [self._assessment(gates)] if gates else []
+
+    def _assessment(self, gates: Sequence[Gate]) -> sr.QualitativeEvaluation:
+        value = self._code(QUALITY[worst(gates)])
+        return sr.QualitativeEvaluation(name=self._code("quality_assessment"), value=value)
 
     def _call(self) -> sr.MeasurementsAndQualitativeEvaluations:
         group = self._report.call_group
@@ -270,18 +275,50 @@ class _Builder:
         )
 
     def _poor_gates(self) -> list[Gate]:
-        return [one for one in self._analysis.results.quality if one.verdict is not Verdict.PASS]
+        gates = self._analysis.results.glucest_quality
+        return [gate for gate in gates if gate.verdict is not Verdict.PASS]
 
     def _mrs(self) -> sr.MeasurementsAndQualitativeEvaluations:
-        group = self._report.mrs_group
+        """The ratios with all that defines and qualifies them, or why there are none."""
+        mrs, group = self._analysis.results.mrs, self._report.mrs_group
+        side = None if mrs.side is None else self._code(mrs.side)
+        # Viewers that show little else show this heading.
+        mark = " - NOT FOR USE" if mrs.numbers is not None and not mrs.usable else ""
         return self._plain(
-            tracking=self._tracking("mrs", "Edited MRS"),
+            tracking=self._tracking("mrs", f"Edited MRS{mark}"),
             finding=group.finding,
-            site=sr.FindingSite(anatomic_location=self._code("hippocampus")),
-            measurements=[],
-            evaluations=[self._reason(group.reason)],
-            comments=(f"MRS not assessed: {self._analysis.results.mrs_reason}",),
+            site=sr.FindingSite(anatomic_location=self._code(group.site), laterality=side),
+            measurements=[*self._ratios(), *self._numbers(group.quality_rows, None)],
+            evaluations=self._mrs_evaluations(),
+            comments=(),
+            texts=spectroscopy.texts(mrs),
+            sources=()
+            if mrs.numbers is None
+            else spectroscopy.source_references(
+                self._sources.received.get(MRS_ROLE, ()), self._templates
+            ),
+            of_maps=False,
         )
+
+    def _ratios(self) -> list[sr.Measurement]:
+        """Ratios and their errors; those that are not for use carry it as a qualifier."""
+        results = self._analysis.results
+        return self._numbers(
+            self._report.mrs_group.rows,
+            None,
+            qualifier=None if results.mrs.usable else self._code("measurement_failure"),
+            algorithm=spectroscopy.algorithm(results.mrs, MODEL, results.software_version),
+        )
+
+    def _mrs_evaluations(self) -> list[sr.QualitativeEvaluation]:
+        mrs = self._analysis.results.mrs
+        if mrs.numbers is None:
+            return [self._reason(spectroscopy.not_computed_code(mrs))]
+        use = self._code("mrs_usable" if mrs.usable else "mrs_not_for_use")
+        return [
+            self._assessment(mrs.gates),
+            sr.QualitativeEvaluation(name=self._code("mrs_usability"), value=use),
+        ]
 
     def _plain(
         self,
@@ -292,8 +329,11 @@ class _Builder:
         measurements: list[sr.Measurement],
         evaluations: list[sr.QualitativeEvaluation],
         comments: tuple[str, ...],
+        texts: Sequence[tuple[str, str]] = (),
+        sources: Sequence[sr.ContentItem] = (),
+        of_maps: bool = True,
     ) -> sr.MeasurementsAndQualitativeEvaluations:
-        """A TID 1501 group with comments, which highdicom has no parameter for."""
+        """A TID 1501 group with texts and sources, which highdicom has no parameter for."""
         group = sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
             finding_type=self._code(finding),
@@ -305,21 +345,29 @@ class _Builder:
                     referenced_sop_class_uid=image.SOPClassUID,
                     referenced_sop_instance_uid=image.SOPInstanceUID,
                 )
-                for image in self._sources.maps
+                for image in (self._sources.maps if of_maps else ())
             ]
             or None,
         )
-        for comment in comments:
+        for name, text in (*(("comment", comment) for comment in comments), *texts):
             group[0].ContentSequence.append(
                 sr.TextContentItem(
-                    name=self._code("comment"),
-                    value=ascii_text(comment),
+                    name=self._code(name),
+                    value=ascii_text(text),
                     relationship_type=sr.RelationshipTypeValues.CONTAINS,
                 )
             )
+        group[0].ContentSequence.extend(sources)
         return group
 
-    def _numbers(self, rows: Sequence[ReportRow], region: str | None) -> list[sr.Measurement]:
+    def _numbers(
+        self,
+        rows: Sequence[ReportRow],
+        region: str | None,
+        *,
+        qualifier: sr.CodedConcept | None = None,
+        algorithm: sr.AlgorithmIdentification | None = None,
+    ) -> list[sr.Measurement]:
         """The rows that have a value; none is ever written without one."""
         found = []
         for row in rows:
@@ -331,9 +379,10 @@ class _Builder:
                     name=self._code(row.name),
                     value=float(value),
                     unit=self._code(row.unit),
+                    qualifier=qualifier,
                     derivation=None if row.derivation is None else self._code(row.derivation),
                     method=None if row.method is None else self._code(row.method),
-                    algorithm_id=self._algorithm() if row.derivation == "mean" else None,
+                    algorithm_id=self._algorithm() if row.derivation == "mean" else algorithm,
                 )
             )
         return found
@@ -380,13 +429,19 @@ class _Builder:
 
     def _index_code(self, group: IndexGroup) -> str:
         """Why an index has no value, as a code."""
+        mrs = self._analysis.results.mrs
+        if group.block == "composite" and not mrs.usable:
+            return "no_data" if mrs.numbers is None else "quality_fail"
         rois = self._analysis.results.glucest.rois
         names = [f"{group.site}_{side}" for side in Side]
         absent = [self._region_code(name) for name in names if rois.get(name) is None]
         if absent:
             return absent[0]
-        if self._analysis.inputs.onset_side is None and group.method == "method_ic":
+        onset = self._analysis.inputs.onset_side
+        if onset is None and group.method != "method_lr":
             return "side_unknown"
+        if group.block == "composite" and mrs.side is not onset:
+            return "voxel_elsewhere"
         return "quality_fail"
 
 

@@ -1,7 +1,8 @@
 """From the files of one study to `StudyInputs`.
 
 An input that is absent or cannot be used becomes a line in `StudyInputs.missing`; what makes the
-study as a whole unusable, or leaves a question that only a person can answer, raises.
+study as a whole unusable, or leaves a question that only a person can answer, raises. Spectra
+never raise, and images that raise do not take usable spectra with them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +23,14 @@ from cestle.dicom.fieldmaps import (
     require_plausible_b0,
     require_plausible_b1,
 )
-from cestle.dicom.files import StoredObject, read_objects
+from cestle.dicom.files import FolderContent, StoredObject, read_objects
 from cestle.dicom.images import Slice, in_order_of, read_values, rescale, slices_of, stack
 from cestle.dicom.label_map_reader import is_label_map
+from cestle.dicom.nifti_mrs import is_nifti_mrs
 from cestle.dicom.regions import REGION_CLASSES, read_regions
 from cestle.dicom.saturation import SaturationReading, read_saturation
-from cestle.errors import GeometryError, InputError, ProtocolError
+from cestle.dicom.study_spectroscopy import read_study_spectra
+from cestle.errors import GeometryError, InputError, LateralityError, ProtocolError
 from cestle.geometry import Grid, grid_difference_mm, require_same_grid
 from cestle.measurement import Side
 from cestle.physics import Bool, Real
@@ -73,10 +76,15 @@ class ReadStudy:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Sorted:
-    """Classified objects of one study, by role."""
+    """Classified objects of one study, all and by role."""
 
-    classified: tuple[Classified, ...]
+    pairs: tuple[tuple[Classified, StoredObject], ...]
     by_role: Mapping[Role, tuple[tuple[Classified, StoredObject], ...]]
+
+    @property
+    def classified(self) -> tuple[Classified, ...]:
+        """Every image and frame with its role."""
+        return tuple(classified for classified, _ in self.pairs)
 
 
 class _Collector:
@@ -148,23 +156,100 @@ def read_study(
         raise InputError("no files were given; the DICOM files of one study were expected.")
     label_maps = tuple(path for path in roi_files if is_label_map(path))
     roi_objects = tuple(path for path in roi_files if not is_label_map(path))
-    content = read_objects(files)
+    spectra_files = tuple(path for path in files if is_nifti_mrs(path))
+    content = read_objects(_besides(files, spectra_files))
     sorted_study = _sort(content.objects, rules)
     study_uid, patient_key = _one_study(sorted_study.classified)
     rois = _chosen_rois(sorted_study, roi_objects, label_maps)
     _require_owner(rois, patient_key=patient_key, study_uid=study_uid)
     _require_one_issuer([*content.objects, *rois])
+    found = [(one, stored.header) for one, stored in sorted_study.pairs]
     collect = _Collector()
-    if content.not_dicom:
-        collect.notes.append(f"{content.not_dicom} file(s) are no DICOM objects and were not used")
-    if content.duplicates:
-        collect.notes.append(f"{content.duplicates} file(s) repeat an instance")
+    try:
+        images = _read_images(sorted_study, rois, label_maps, rules, collect, label_scheme)
+        saturation = images.saturation
+        f0_mhz = None if saturation is None else saturation.f0_mhz
+        spectra = read_study_spectra(found, spectra_files, f0_mhz=f0_mhz)
+    except LateralityError:
+        raise
+    except InputError as fault:
+        # What makes the images unusable leaves spectra as good as they are.
+        spectra = read_study_spectra(found, spectra_files)
+        if spectra.mega is None:
+            raise
+        images, collect = _Images(), _Collector()
+        collect.missing.append((Role.CEST_SOURCE.value, str(fault)))
+    if spectra.missing:
+        collect.missing.append((Role.MRS_MEGA.value, spectra.missing))
+    inputs = StudyInputs(
+        study_instance_uid=study_uid,
+        saturation=images.saturation,
+        fields=images.fields,
+        vendor_map=images.vendor_map,
+        anatomy=images.anatomy,
+        regions=images.regions,
+        onset_side=onset_side,
+        missing=tuple(collect.missing),
+        mega=spectra.mega,
+    )
+    return ReadStudy(
+        inputs=inputs,
+        sources=collect.sources | spectra.sources,
+        classified=sorted_study.classified,
+        notes=(*_content_notes(content), *collect.notes, *spectra.notes),
+    )
 
-    saturation = _read_saturation(sorted_study, collect)
-    fields = _read_fields(sorted_study, saturation, collect)
-    vendor_map = _read_vendor_map(sorted_study, saturation, collect)
-    anatomy = _read_anatomy(sorted_study, rois, collect)
-    cest_grid = _cest_grid(saturation, vendor_map)
+
+def _besides(files: Sequence[Path], spectra: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that are no NIfTI-MRS; those name no study, so they cannot be alone."""
+    others = tuple(path for path in files if path not in set(spectra))
+    if not others:
+        raise InputError(
+            f"{len(spectra)} NIfTI-MRS file(s) were found and no DICOM object; the DICOM files of "
+            "the study were expected beside them, since only they name the patient."
+        )
+    return others
+
+
+def _content_notes(content: FolderContent) -> tuple[str, ...]:
+    notes = []
+    if content.not_dicom:
+        notes.append(f"{content.not_dicom} file(s) are no DICOM objects and were not used")
+    if content.duplicates:
+        notes.append(f"{content.duplicates} file(s) repeat an instance")
+    return tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Images:
+    """All that is read from images; nothing where there is none."""
+
+    saturation: SaturationImages | None = None
+    fields: FieldMaps | None = None
+    vendor_map: ScalarImage | None = None
+    anatomy: ScalarImage | None = None
+    regions: tuple[Region, ...] = ()
+
+
+def _read_images(
+    study: _Sorted,
+    rois: Sequence[StoredObject],
+    label_maps: Sequence[Path],
+    rules: RuleSet,
+    collect: _Collector,
+    label_scheme: str | None,
+) -> _Images:
+    """Read the images of a study; what does not fit becomes a missing line.
+
+    Raises
+    ------
+    InputError
+        When pixels are damaged, or a question only a person can answer is left.
+    """
+    saturation = _read_saturation(study, collect)
+    fields = _read_fields(study, saturation, collect)
+    vendor_map = _read_vendor_map(study, saturation, collect)
+    anatomy = _read_anatomy(study, rois, collect)
     regions = _read_regions(
         rois,
         label_maps,
@@ -172,24 +257,15 @@ def read_study(
         collect,
         anatomy=anatomy,
         saturation=saturation,
-        cest_grid=cest_grid,
+        cest_grid=_cest_grid(saturation, vendor_map),
         label_scheme=label_scheme,
     )
-    inputs = StudyInputs(
-        study_instance_uid=study_uid,
+    return _Images(
         saturation=saturation,
         fields=fields,
         vendor_map=vendor_map,
         anatomy=anatomy,
         regions=regions,
-        onset_side=onset_side,
-        missing=tuple(collect.missing),
-    )
-    return ReadStudy(
-        inputs=inputs,
-        sources=collect.sources,
-        classified=sorted_study.classified,
-        notes=tuple(collect.notes),
     )
 
 
@@ -210,7 +286,7 @@ def _sort(objects: Sequence[StoredObject], rules: RuleSet) -> _Sorted:
     for classified, stored in pairs:
         by_role.setdefault(classified.role, []).append((classified, stored))
     return _Sorted(
-        classified=tuple(classified for classified, _ in pairs),
+        pairs=pairs,
         by_role={role: tuple(found) for role, found in by_role.items()},
     )
 

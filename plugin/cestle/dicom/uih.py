@@ -7,9 +7,15 @@ notes of dcm2niix. Nothing here comes from a uMR Jupiter.
 from typing import Final
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 
-from cestle.dicom.facts import private_key
+from cestle.dicom.facts import (
+    finite_numbers,
+    plain_text,
+    private_element,
+    private_key,
+    value_texts,
+)
 from cestle.errors import HeaderError
 from cestle.physics import Real
 from cestle.study.facts import InstanceFacts
@@ -70,3 +76,35 @@ def tile_positions(header: Dataset, facts: InstanceFacts) -> tuple[Real, ...]:
             f"describes {len(items)}; a position for each tile was expected. Send it again."
         )
     return tuple(np.array([float(x) for x in position], dtype=np.float64) for position in positions)
+
+
+SPECTROSCOPY_CREATOR: Final = "Spectroscopy Private Header"
+"""Private creator of group 0065 in spectra, beside that of images."""
+
+
+def spectroscopy_element(dataset: Dataset, number: int) -> DataElement | None:
+    """Element (0065,xx``number``) of the spectroscopy block; None when it is absent.
+
+    Evidence: the header of a 3T PRESS spectrum in wtclarke/spec2nii#1, and the elements that
+    spec2nii reads. The block was at FF there; its creator says where it is.
+    """
+    return private_element(dataset, 0x0065, SPECTROSCOPY_CREATOR, number)
+
+
+def spectroscopy_numbers(dataset: Dataset, number: int) -> Real | None:
+    """Numbers of an element of the spectroscopy block, shape (n,); None unless all are finite.
+
+    Empty values at the end are dropped: the normal of the public header has one.
+    """
+    element = spectroscopy_element(dataset, number)
+    texts = list((None if element is None else value_texts(element)) or ())
+    while texts and not texts[-1]:
+        texts.pop()
+    return finite_numbers(texts)
+
+
+def is_uih(dataset: Dataset) -> bool:
+    """Whether a scanner of United Imaging made an object."""
+    maker = plain_text(dataset, "Manufacturer").lower()
+    model = plain_text(dataset, "ManufacturerModelName").lower()
+    return maker.startswith(("uih", "united imaging")) or "umr" in model

@@ -26,10 +26,13 @@ class Voxel:
         Patient coordinates, LPS, shape (3,) [mm].
     edges_mm
         The three edge vectors as rows, LPS, shape (3, 3) [mm].
+    frame_of_reference_uid
+        (0020,0052) that the coordinates belong to, empty when the file states none.
     """
 
     centre_mm: Real
     edges_mm: Real
+    frame_of_reference_uid: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

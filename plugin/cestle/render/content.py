@@ -1,12 +1,14 @@
 """What the colour page shows, ready for drawing: arrays, numbers and texts."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.physics import Bool, Real
+from cestle.render.blocks import Light as Light
+from cestle.render.blocks import TextBlock as TextBlock
 from cestle.render.colors import ColorScale
+from cestle.render.mrs_content import SpectraPanel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,23 +155,6 @@ class CallContent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextBlock:
-    """A heading and its lines."""
-
-    title: str
-    lines: tuple[str, ...]
-
-
-class Light(StrEnum):
-    """State of the quality light; its word stands beside it, so that colour is not needed."""
-
-    PASS = "pass"  # noqa: S105 the word of the state
-    WARN = "warn"
-    FAIL = "fail"
-    NONE = "none"
-
-
-@dataclass(frozen=True, kw_only=True)
 class QualityBlock:
     """The quality light, its word, and what is not in order."""
 
@@ -217,6 +202,8 @@ class PageContent:
         Software and templates.
     more_text
         Text with ``{count}`` for lines that did not fit.
+    spectra
+        The spectra; None for a study without, whose page then has more room for the map.
     """
 
     title: str
@@ -237,3 +224,4 @@ class PageContent:
     methods: TextBlock
     footer: str
     more_text: str
+    spectra: SpectraPanel | None = None

@@ -96,6 +96,22 @@ def draw_outline(
     picture.paste(color, mask=_mask(picture.size, shown, _LINE_PX))
 
 
+def draw_line(picture: Image.Image, line: Real, color: Rgb) -> None:
+    """Draw one line on its halo, smoothly.
+
+    Parameters
+    ----------
+    picture
+        The panel, changed in place.
+    line
+        Panel pixels (x, y), shape (n, 2).
+    color
+        Colour of the line.
+    """
+    picture.paste(HALO, mask=_mask(picture.size, [line], _HALO_PX))
+    picture.paste(color, mask=_mask(picture.size, [line], _LINE_PX))
+
+
 def _mask(size: tuple[int, int], lines: list[Real], width_px: float) -> Image.Image:
     """Coverage of lines of one width, smoothed by oversampling."""
     mask = Image.new("L", (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING))

@@ -35,7 +35,10 @@ Progress = Callable[[str], None]
 SHIPPED_CALIBRATION: Final = "calibration/jupiter_5t_glucest_model.yaml"
 """Template that holds the shipped B1 calibration, computed from a model."""
 
-_GLUCEST_ROLES: Final = (Role.CEST_SOURCE, Role.CEST_MAP_VENDOR, Role.B0_MAP, Role.B1_MAP)
+_MEASURED_ROLES: Final = (
+    *(Role.CEST_SOURCE, Role.CEST_MAP_VENDOR, Role.B0_MAP, Role.B1_MAP),
+    Role.MRS_MEGA,
+)
 
 EXIT_CODES: Final = {Status.COMPLETE: 0, Status.PARTIAL: 3, Status.FAILED: 3}
 
@@ -169,7 +172,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         onset_side=request.onset_side,
         label_scheme=request.label_scheme,
     )
-    _require_glucest(study)
+    _require_measurement(study)
     progress("computing the GluCEST map and the indices")
     provenance = Provenance(
         software_version=cestle.__version__,
@@ -193,13 +196,13 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     return results
 
 
-def _require_glucest(study: ReadStudy) -> None:
-    """Refuse a study without any GluCEST image or field map: nobody asked for a report on it."""
-    if not any(one.role in _GLUCEST_ROLES for one in study.classified):
+def _require_measurement(study: ReadStudy) -> None:
+    """Refuse a study with nothing to measure: nobody asked for a report on it."""
+    if not any(one.role in _MEASURED_ROLES for one in study.classified):
         raise InputError(
-            f"no GluCEST image and no field map was recognised among {len(study.classified)} "
-            "images; a GluCEST study was expected. cestle inspect shows the role of each series, "
-            "and why."
+            "no GluCEST image, field map or MEGA-PRESS spectrum was recognised among "
+            f"{len(study.classified)} images; a GluCEST study was expected. cestle inspect shows "
+            "the role of each series, and why."
         )
 
 

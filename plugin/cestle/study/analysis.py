@@ -25,6 +25,7 @@ from cestle.cest.uncertainty import UncertaintySettings
 from cestle.errors import GeometryError, InputError, NumericalError
 from cestle.gates import Gate, Verdict
 from cestle.measurement import Estimate, Side, Structure
+from cestle.mrs.result import MegaAnalysis
 from cestle.physics import Real
 from cestle.study.comparison import agreement_gates, compare_methods
 from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
@@ -45,8 +46,13 @@ from cestle.study.results import (
     StudyResults,
 )
 from cestle.study.scan import GluCestScan, measure_scan
+from cestle.study.spectroscopy import (
+    MRS_ROLE,
+    SpectroscopySettings,
+    analyse_spectroscopy,
+    combine,
+)
 
-MRS_REASON: Final = "MEGA-PRESS spectra are not analysed by this version"
 VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
 SCORE_REASON: Final = "the combined score needs coefficients that the site has fitted"
 ONSET_REASON: Final = "the side of seizure onset was not stated"
@@ -86,6 +92,8 @@ class AnalysisSettings:
         The rule of the lateralization call, and what an uncertain score is called.
     combined_score
         A site's own fit of the combined score; None for no score.
+    spectroscopy
+        How MEGA-PRESS spectra are analysed, with the bases of the fit.
     """
 
     glucest: GluCestSettings = field(default_factory=GluCestSettings)
@@ -101,6 +109,7 @@ class AnalysisSettings:
     rule: DecisionRule = PAPER_RULE
     call_policy: CallPolicy = CallPolicy.INTERVAL
     combined_score: CombinedScore | None = None
+    spectroscopy: SpectroscopySettings = field(default_factory=SpectroscopySettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +140,8 @@ class StudyAnalysis:
         What `underlay` is, in words.
     results
         All numbers.
+    mega
+        Spectra and their fits; None without numbers of spectroscopy.
     """
 
     inputs: StudyInputs
@@ -139,6 +150,7 @@ class StudyAnalysis:
     underlay: Real | None
     underlay_name: str
     results: StudyResults
+    mega: MegaAnalysis | None = None
 
 
 def analyse_study(
@@ -195,6 +207,8 @@ def analyse_study(
     )
     gates += agreement_gates(comparison, asymmetry.indices)
     call = withhold(call, _deciding(gates))
+    spectroscopy = analyse_spectroscopy(inputs, settings.spectroscopy, provenance.software_version)
+    mrs = spectroscopy.result
     computed = glucest is not None
     underlay, underlay_name = _underlay(inputs, glucest)
     results = StudyResults(
@@ -202,8 +216,8 @@ def analyse_study(
         revision=provenance.revision,
         software_version=provenance.software_version,
         templates_version=provenance.templates_version,
-        status=_status(asymmetry),
-        reasons=_study_reasons(inputs, asymmetry, reasons),
+        status=Status.PARTIAL if mrs.shortfall else _status(asymmetry),
+        reasons=(*_study_reasons(inputs, asymmetry, reasons), *mrs.shortfall),
         glucest=GluCestResult(
             computed=computed,
             b0_method=_b0_name(settings, source),
@@ -215,9 +229,10 @@ def analyse_study(
             reasons=reasons,
         ),
         asymmetry=asymmetry,
-        mrs_reason=MRS_REASON,
+        mrs=mrs,
+        composite=combine(asymmetry.indices, mrs, inputs.onset_side),
         lateralization=call,
-        quality=gates,
+        quality=(*gates, *mrs.gates),
         confidence=confidence,
         comparison=comparison,
         motion=_motion(scan),
@@ -230,6 +245,7 @@ def analyse_study(
         underlay=underlay,
         underlay_name=underlay_name,
         results=results,
+        mega=spectroscopy.mega,
     )
 
 
@@ -399,7 +415,7 @@ def _status(asymmetry: AsymmetryResult) -> Status:
 def _study_reasons(
     inputs: StudyInputs, asymmetry: AsymmetryResult, reasons: Mapping[str, str]
 ) -> tuple[str, ...]:
-    lines = [f"{name}: {why}" for name, why in inputs.missing]
+    lines = [f"{name}: {why}" for name, why in inputs.missing if name != MRS_ROLE]
     if "glucest_map" in reasons:
         lines.append(f"glucest_map: {reasons['glucest_map']}")
     lines += [

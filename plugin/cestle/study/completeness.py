@@ -84,6 +84,7 @@ GLUCEST_EXPECTATIONS: Final = (
 """A GluCEST study with regions. Without regions there is nothing to compare between the sides,
 so the node waits a little longer for them."""
 
+_SPECTRA: Final = frozenset({Role.MRS_MEGA, Role.MRS_WATER})
 _FIELD_ROLES: Final = frozenset({Role.B0_MAP, Role.B1_MAP})
 
 
@@ -155,12 +156,27 @@ def take_inventory(classified: Iterable[Classified]) -> StudyInventory:
 
 def _series(uid: str, group: list[Classified]) -> SeriesInventory:
     declared = [one.facts.declared_instances for one in group]
+    arrived = len({one.facts.sop_instance_uid for one in group})
+    if any(one.role in _SPECTRA for one in group):
+        declared.append(_numbered(group, arrived))
     return SeriesInventory(
         series_instance_uid=uid,
         roles=frozenset(one.role for one in group),
-        arrived=len({one.facts.sop_instance_uid for one in group}),
+        arrived=arrived,
         declared=max((count for count in declared if count is not None), default=None),
     )
+
+
+def _numbered(group: list[Classified], arrived: int) -> int | None:
+    """Instances that must be there by their numbers, gaps included; None when nothing tells.
+
+    A series of single transients states no count: a number that is left out is on its way.
+    """
+    numbers = {one.facts.number("InstanceNumber") for one in group}
+    known = {number for number in numbers if number is not None}
+    if len(known) < arrived or not all(number.is_integer() for number in known):
+        return None
+    return int(max(known) - min(known)) + 1
 
 
 def assess_completeness(

@@ -1,12 +1,20 @@
 """What the readers hand to the analysis."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from cestle.anatomy.regions import Region
 from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.geometry import Grid
 from cestle.measurement import Side
+from cestle.mrs.series import MegaSeries
 from cestle.physics import Real
+
+NO_SPECTRA: Final = (
+    "no MEGA-PRESS series was found; no series matches a rule for mrs_mega. Send it, or adapt the "
+    "classification rules."
+)
+"""Line of `StudyInputs.missing` for a study without spectra, which lacks nothing by it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +60,9 @@ class StudyInputs:
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
+    mega
+        The MEGA-PRESS acquisition; None when none was sent, or when it could not be read and
+        `missing` says why under ``mrs_mega``.
     """
 
     study_instance_uid: str
@@ -62,3 +73,4 @@ class StudyInputs:
     regions: tuple[Region, ...]
     onset_side: Side | None
     missing: tuple[tuple[str, str], ...] = ()
+    mega: MegaSeries | None = None

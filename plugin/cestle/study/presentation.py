@@ -28,7 +28,9 @@ from cestle.render.content import (
 )
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
 from cestle.study.results import Call, RegionResult
+from cestle.study.spectroscopy import MRS_ROLE
 
 TEXT_KEYS: Final = frozenset(
     {
@@ -81,6 +83,7 @@ TEXT_KEYS: Final = frozenset(
         *("name_cest_source", "name_cest_map_vendor", "name_b0_map", "name_b1_map"),
         *("name_t1_3d", "name_roi", "name_hippocampus_left", "name_hippocampus_right"),
         *("name_amygdala_left", "name_amygdala_right"),
+        *MRS_TEXT_KEYS,
     }
 )
 """Keys that every file in ``i18n/`` has, no more and no fewer."""
@@ -176,6 +179,10 @@ class Presentation:
         Published spread by name of the index.
     banner_policy
         What the page says of the patient.
+    edited_ppm
+        Chemical shifts between which the edited signals are shown [ppm].
+    ratio_references
+        Published spread of the ratios of spectroscopy by name.
     """
 
     texts: Mapping[str, str]
@@ -185,6 +192,8 @@ class Presentation:
     index_half_width: float
     references: Mapping[str, Reference]
     banner_policy: BannerPolicy
+    edited_ppm: tuple[float, float]
+    ratio_references: Mapping[str, Reference]
 
 
 def signed(value: float, decimals: int) -> str:
@@ -236,6 +245,7 @@ def build_page(
             version=results.software_version, templates=results.templates_version
         ),
         more_text=text["more_lines"],
+        spectra=spectra_panel(analysis, text, presentation.edited_ppm),
     )
 
 
@@ -361,7 +371,11 @@ def _map_caption(
 def _no_map_lines(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[str, ...]:
     reasons = analysis.results.glucest.reasons
     own = [reasons[key] for key in ("glucest_map", "rois", "source") if key in reasons]
-    other = [f"{name}: {why}" for name, why in analysis.inputs.missing if why not in own]
+    other = [
+        f"{name}: {why}"
+        for name, why in analysis.inputs.missing
+        if why not in own and name != MRS_ROLE
+    ]
     return tuple(readable(line, text) for line in own + other) or (text["no_map_reason"],)
 
 
@@ -474,7 +488,7 @@ def _probability(value: float | None) -> str:
 
 def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
     """The worst gates first, then where the uncertainty of the deciding index comes from."""
-    gates = analysis.results.quality
+    gates = analysis.results.glucest_quality
     poor = [gate for gate in gates if gate.verdict is not Verdict.PASS]
     poor.sort(key=lambda gate: gate.verdict is not Verdict.FAIL)
     lines = [
@@ -504,10 +518,16 @@ def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
 
 def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     results = analysis.results
-    lines = [f"• {readable(reason, text)}" for reason in results.reasons]
+    # Why spectra are not for use stands beside them.
+    beside = results.mrs.shortfall if results.mrs.numbers is not None else ()
+    lines = [f"• {readable(reason, text)}" for reason in results.reasons if reason not in beside]
     if "source" in results.glucest.reasons:
         lines.append(f"• {results.glucest.reasons['source']}")
-    lines.append("• " + text["mrs_not_assessed"].format(reason=results.mrs_reason))
+    if results.mrs.numbers is None and not results.mrs.sent:
+        reasons = "; ".join(results.mrs.reasons)
+        lines.append("• " + text["mrs_not_assessed"].format(reason=readable(reasons, text)))
+    if results.mrs.usable and results.composite.reason is not None:
+        lines.append(f"• {text['mrs_composite']}: {readable(results.composite.reason, text)}")
     return TextBlock(title=text["missing_title"], lines=tuple(lines))
 
 

@@ -15,6 +15,14 @@ from cestle.gates import Gate, worst
 from cestle.measurement import Estimate, Side
 from cestle.study.comparison import MethodComparison
 from cestle.study.confidence import Confidence
+from cestle.study.json_form import estimate_form, gate_form
+from cestle.study.mrs_result import (
+    MRS_SCOPE,
+    CompositeResult,
+    MrsResult,
+    composite_form,
+    mrs_form,
+)
 
 SCHEMA: Final = "cestle-results/1"
 
@@ -150,10 +158,10 @@ class StudyResults:
         How much could be computed, and why not all.
     glucest, asymmetry, lateralization
         The blocks of numbers.
-    mrs_reason
-        Why there is no spectroscopy.
+    mrs, composite
+        Spectroscopy, and the index that combines it with GluCEST.
     quality
-        The quality gates; none for the vendor's map.
+        The quality gates of GluCEST, none for the vendor's map, then those of spectroscopy.
     confidence
         Error budgets and repeatability; empty for the vendor's map.
     comparison
@@ -176,7 +184,8 @@ class StudyResults:
     reasons: tuple[str, ...]
     glucest: GluCestResult
     asymmetry: AsymmetryResult
-    mrs_reason: str
+    mrs: MrsResult
+    composite: CompositeResult
     lateralization: LateralizationResult
     onset_side: Side | None
     quality: tuple[Gate, ...] = ()
@@ -186,10 +195,15 @@ class StudyResults:
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
+    @property
+    def glucest_quality(self) -> tuple[Gate, ...]:
+        """The quality gates apart from those of spectroscopy."""
+        return tuple(gate for gate in self.quality if gate.scope != MRS_SCOPE)
+
     def to_json(self) -> dict[str, Any]:
         """The stable JSON form; others script against it."""
         glucest = self.glucest
-        indices = {name: _estimate(value) for name, value in self.asymmetry.indices.items()}
+        indices = {name: estimate_form(value) for name, value in self.asymmetry.indices.items()}
         lateralization = self.lateralization
         return {
             "schema": SCHEMA,
@@ -222,17 +236,8 @@ class StudyResults:
                 "method": {"b0": self.comparison.b0_method, "b1": self.comparison.b1_method},
                 **self.comparison.indices,
             },
-            "mrs": {
-                "status": "not_computed",
-                "reasons": [self.mrs_reason],
-                "side": None,
-                "convention": None,
-                "gaba_cr": None,
-                "glx_cr": None,
-                "glx_gaba": None,
-                "qc": None,
-            },
-            "composite": {"dai_glu_gaba": None, "reasons": {"dai_glu_gaba": self.mrs_reason}},
+            "mrs": mrs_form(self.mrs),
+            "composite": composite_form(self.composite),
             "volumes": None,
             "lateralization": {
                 "call": lateralization.call.value,
@@ -248,7 +253,7 @@ class StudyResults:
             },
             "quality": {
                 "verdict": worst(self.quality).value if self.quality else None,
-                "gates": [_gate(gate) for gate in self.quality],
+                "gates": [gate_form(gate) for gate in self.quality],
             },
             "error_budget": {
                 name: _budget(budget) for name, budget in self.confidence.budgets.items()
@@ -280,22 +285,6 @@ def _budget(budget: ErrorBudget) -> dict[str, float | None]:
     }
 
 
-def _gate(gate: Gate) -> dict[str, Any]:
-    limits = gate.limits
-    return {
-        "name": gate.name,
-        "scope": gate.scope,
-        "quantity": limits.quantity,
-        "value": gate.value,
-        "unit": limits.unit,
-        "warn": limits.warn,
-        "fail": limits.fail,
-        "higher_is_better": limits.higher_is_better,
-        "verdict": gate.verdict.value,
-        "action": limits.action,
-    }
-
-
 def _output(record: OutputRecord) -> dict[str, Any]:
     return {
         "product": record.product,
@@ -303,16 +292,6 @@ def _output(record: OutputRecord) -> dict[str, Any]:
         "sop_instance_uid": record.sop_instance_uid,
         "path": record.path,
         "fallbacks": {name: _output(one) for name, one in record.fallbacks.items()},
-    }
-
-
-def _estimate(value: Estimate | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    return {
-        "value": value.value,
-        "standard_error": value.standard_error,
-        "ci95": None if value.ci95 is None else list(value.ci95),
     }
 
 

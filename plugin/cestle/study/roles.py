@@ -180,11 +180,28 @@ class AcquisitionRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EditingRule:
+    """What a site knows of its MEGA-PRESS protocol and the header does not say.
+
+    Parameters
+    ----------
+    f0_range_mhz
+        Accepted transmitter frequencies [MHz]; None for any.
+    edit_on_ppm, edit_off_ppm
+        Centres of the editing pulse [ppm]; None where they are not known.
+    """
+
+    f0_range_mhz: tuple[float, float] | None = None
+    edit_on_ppm: float | None = None
+    edit_off_ppm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """One line of the table: all `conditions` together give `role`.
 
-    `b0`, `b1`, `vendor_unit`, `extractors` and `acquisitions` are there for the roles that
-    need them and empty for the others. `source` is the file that the rule stands in.
+    `b0`, `b1`, `vendor_unit`, `extractors`, `acquisitions` and `editing` are there for the roles
+    that need them and empty for the others. `source` is the file that the rule stands in.
     """
 
     name: str
@@ -196,6 +213,7 @@ class Rule:
     vendor_unit: VendorMapUnit | None = None
     extractors: tuple[OffsetExtractor, ...] = ()
     acquisitions: tuple[AcquisitionRule, ...] = ()
+    editing: EditingRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

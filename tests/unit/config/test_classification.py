@@ -23,7 +23,7 @@ def overlay(tmp_path, text, name="site.yaml"):
 
 
 def test_the_shipped_rules_name_every_role_that_the_analysis_reads():
-    """CEST source, vendor map, B0, B1, T1 and ROI each have at least one shipped rule."""
+    """CEST source, vendor map, B0, B1, T1, ROI and spectra each have at least one shipped rule."""
     roles = {rule.role for rule in load_rules(TemplateFolder.default()).rules}
     assert roles >= {
         Role.CEST_SOURCE,
@@ -32,6 +32,8 @@ def test_the_shipped_rules_name_every_role_that_the_analysis_reads():
         Role.B1_MAP,
         Role.T1_3D,
         Role.ROI,
+        Role.MRS_MEGA,
+        Role.MRS_WATER,
     }
 
 
@@ -65,6 +67,22 @@ def test_a_site_file_is_tried_in_the_place_that_its_order_says(tmp_path):
             + GOOD_RULE.replace("t1_3d", "cest_source")
             + "    cest: {acquisitions: [nobody]}\n",
             "no known acquisition: nobody",
+        ),
+        (
+            "order: 1\nrules:" + GOOD_RULE + "    editing: {edit_on_ppm: 1.9}\n",
+            "only role mrs_mega has a block editing",
+        ),
+        (
+            "order: 1\nrules:"
+            + GOOD_RULE.replace("t1_3d", "mrs_mega")
+            + "    editing: {f0_range_mhz: [216, 205]}\n",
+            "two rising frequencies",
+        ),
+        (
+            "order: 1\nrules:"
+            + GOOD_RULE.replace("t1_3d", "mrs_mega")
+            + "    editing: {edit_on_ppm: -1.9}\n",
+            "edit_on_ppm",
         ),
         ("order: true\nrules:" + GOOD_RULE, "order"),
         ("order: 1\nrules: []", "rules"),

@@ -11,7 +11,8 @@ from pydicom.sr._concepts_dict import concepts
 from cestle.config.reporting import CODES_OF_THE_PROGRAM, load_template_set
 from cestle.config.templates import TemplateFolder, shipped_templates_dir
 from cestle.errors import ConfigError
-from phantoms import analysis_builder as build
+from cestle.measurement import Side
+from phantoms import mega_builder as mega
 
 FOLDER = TemplateFolder.default()
 SOURCES = Path(__file__).parents[3] / "plugin" / "cestle"
@@ -88,8 +89,9 @@ def test_every_result_is_reported_or_ignored_on_purpose(templates):
     """Each number of the results is a row of the report or listed with a reason."""
     report = templates.report
     rows = [*report.region_groups.rows, *report.call_group.rows]
+    rows += [*report.mrs_group.rows, *report.mrs_group.quality_rows]
     named = {row.source for row in rows} | set(report.unreported)
-    named |= {f"asymmetry.{group.index}" for group in report.index_groups}
+    named |= {f"{group.block}.{group.index}" for group in report.index_groups}
 
     def leaves(node, path):
         if path in named or path.split(".")[0] in named:
@@ -101,7 +103,7 @@ def test_every_result_is_reported_or_ignored_on_purpose(templates):
         elif isinstance(node, (int, float)) and not isinstance(node, bool):
             yield path
 
-    tree = build.analysis().results.to_json()
+    tree = mega.analysis(onset_side=Side.LEFT).results.to_json()
     for part in ("schema", "study_instance_uid", "revision", "software", "outputs"):
         del tree[part]
     spread = {
@@ -131,6 +133,10 @@ def test_an_overlay_changes_one_thing(overlay, templates):
         ("codes/99CESTLE.yaml", "value: GLUCEST,", "value: GLUCESTPERCENTAGES,", "codes.glucest"),
         ("codes/concepts.yaml", "  comment:", "  remark:", "needs codes named comment"),
         ("sr/tle_report.yaml", "name: valid_fraction", "name: valid_part", "valid_part"),
+        ("sr/tle_report.yaml", "name: mrs_drift", "name: mrs_wander", "mrs_wander"),
+        ("sr/tle_report.yaml", "block: composite", "block: compound", "index_groups.4.block"),
+        ("codes/99CESTLE.yaml", "  mrs_not_for_use:", "  mrs_useless:", "mrs_not_for_use"),
+        ("page/layout.yaml", "edited_ppm: [2.6", "edited_ppm: [5.6", "edited_ppm must rise"),
         ("objects/series.yaml", "offset: 4", "offset: four", "objects.report.offset"),
         ("i18n/en.yaml", "  title:", "  tittle:", "tittle"),
         ("template-set.yaml", "version:", "versions:", "versions"),
@@ -179,6 +185,7 @@ def test_chinese_without_a_font_falls_back_to_english(overlay):
         lambda text: (
             text.split("cjk_fonts:")[0]
             + "cjk_fonts: [/no/such/font.ttc]\nindex_axis: 0.2\nreferences: {}\n"
+            + "edited_ppm: [2.6, 4.1]\nratio_references: {}\n"
         ),
     )
     site = load_template_set(folder, language="zh-CN")

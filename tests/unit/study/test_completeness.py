@@ -1,5 +1,6 @@
 """When a study is processed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,20 @@ def arrived(cest=8, *, declared=8, names=("B0Map", "B1Map"), roi=True, t1=True):
     if roi:
         images.append(facts("1.2.40", "1.2.40.1", SOPClassUID="1.2.840.10008.5.1.4.1.1.66.4"))
     return [classify(image, rules) for image in images]
+
+
+SPECTROSCOPY = "1.2.840.10008.5.1.4.1.1.4.2"
+
+
+def spectra(*numbers, declared=None):
+    """Classified transients of a MEGA-PRESS series with these instance numbers."""
+    values = {"SOPClassUID": SPECTROSCOPY, "SeriesDescription": "mega_press"}
+    if declared is not None:
+        values["NumberOfSlices"] = declared
+    return [
+        classify(facts("1.2.50", f"1.2.50.{n}", InstanceNumber=n, **values), shipped_rules())
+        for n in numbers
+    ]
 
 
 def verdict(classified, *, quiet, waited=None):
@@ -134,3 +149,34 @@ def test_asking_again_at_the_stated_time_ends_the_wait(cest, roi, quiet, extra):
     )
     assert found.ask_again_at > now
     assert again.state is not State.WAIT
+
+
+def test_a_study_with_all_its_spectra_waits_no_longer_than_one_without():
+    """MEGA-PRESS is not expected of a study, and nothing is waited for once it is whole."""
+    whole = arrived() + spectra(1, 2, 3, 4, declared=4)
+    assert verdict(whole, quiet=19.9).state is State.WAIT
+    assert verdict(whole, quiet=20.0).state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("series", "words"),
+    [
+        (spectra(1, 2, 3, declared=4), "mrs_mega (3 of 4 instances)"),
+        (spectra(1, 2, 4, 7), "mrs_mega (4 of 7 instances)"),
+    ],
+)
+def test_spectra_that_are_under_way_are_waited_for(series, words):
+    """A declared count, or a gap in the numbers, keeps a complete GluCEST study waiting."""
+    waiting = verdict(arrived() + series, quiet=60.0)
+    assert waiting.state is State.WAIT
+    assert words in waiting.reason
+    assert verdict(arrived() + series, quiet=300.0).state is State.READY_PARTIAL
+
+
+@pytest.mark.parametrize("number", ["", "nan", "inf", "1.5", "x"])
+def test_numbers_that_tell_nothing_are_not_waited_for(number):
+    """Without whole instance numbers no gap can be known."""
+    strange = spectra(1, 2)
+    values = dict(strange[0].facts.values) | {"InstanceNumber": (number,)}
+    strange[0] = replace(strange[0], facts=replace(strange[0].facts, values=values))
+    assert verdict(arrived() + strange, quiet=20.0).state is State.READY

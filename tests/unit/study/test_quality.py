@@ -59,4 +59,4 @@ def test_sentence_names_value_limit_and_action():
     gate = Gate(
         name="snr", scope="hippocampus_left", value=15.0, verdict=Verdict.FAIL, limits=LIMITS["snr"]
     )
-    assert "is 15 1, at least 20 was expected; check coil" in gate.sentence
+    assert "is 15, at least 20 was expected; check coil" in gate.sentence
