@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# The programs of other projects that the tests call: dcmtk, dicom3tools, Orthanc with DICOMweb.
-# As root on Debian or Ubuntu they are installed; elsewhere the missing ones are named.
+# The programs of other projects that the tests call. As root on Debian or Ubuntu the packages are
+# installed; elsewhere the missing ones are named. What is on PyPI or npm goes into .venv-peers.
 set -eu
+cd "$(dirname "$0")/.."
+PEERS=.venv-peers
+DCMQI=1.5.7
+DCMJS=0.52.0
+FONT=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc
 
 missing=""
 need() { # program, Debian package
@@ -9,18 +14,44 @@ need() { # program, Debian package
 }
 need storescu dcmtk
 need dciodvfy dicom3tools
+need DicomSRValidator pixelmed-apps
+need pdfimages poppler-utils
 need Orthanc orthanc
 ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so > /dev/null 2>&1 || missing="$missing orthanc-dicomweb"
+[ -f "$FONT" ] || missing="$missing fonts-wqy-microhei"
 
-[ -n "$missing" ] || exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    echo "installing the programs that the tests call:$missing"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q > /dev/null
-    # shellcheck disable=SC2086  # several package names
-    apt-get install -y -q --no-install-recommends $missing > /dev/null
-else
-    echo "missing for the tests with real peers (they will be skipped):$missing" >&2
-    echo "install them as root: apt-get install$missing" >&2
+absent() { # what, how to get it
+    echo "missing for the tests with real peers (they will be skipped): $1" >&2
+    echo "$2" >&2
     [ -z "${CI:-}" ] || exit 1
+}
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+        echo "installing the programs that the tests call:$missing"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q > /dev/null
+        # shellcheck disable=SC2086  # several package names
+        apt-get install -y -q --no-install-recommends $missing > /dev/null
+    else
+        absent "$missing" "install them as root: apt-get install$missing"
+    fi
+fi
+
+if [ "$(cat "$PEERS/dcmqi.version" 2> /dev/null || true)" != "$DCMQI" ]; then
+    echo "installing dcmqi $DCMQI into $PEERS"
+    if "${PYTHON:-python3}" -m venv "$PEERS" \
+        && "$PEERS/bin/python" -m pip install --quiet --disable-pip-version-check \
+            --only-binary :all: "dcmqi==$DCMQI"; then
+        echo "$DCMQI" > "$PEERS/dcmqi.version"
+    else
+        absent "dcmqi $DCMQI" "install it from PyPI into $PEERS"
+    fi
+fi
+
+# Optional: a reader in JavaScript, where there is Node.
+if command -v npm > /dev/null && [ ! -d "$PEERS/node_modules/dcmjs" ]; then
+    echo "installing dcmjs $DCMJS into $PEERS"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$PEERS" "dcmjs@$DCMJS" \
+        || echo "dcmjs could not be installed; its test will be skipped" >&2
 fi

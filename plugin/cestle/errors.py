@@ -10,6 +10,7 @@
     │   ├── ProtocolError      the acquisition is not the one that the rules describe
     │   └── LateralityError    the stated side contradicts the geometry
     ├── NumericalError         a computation has no trustworthy answer
+    ├── ConformanceError       no object of a study fits the standard
     ├── SpoolError             the store cannot keep an instance safely
     └── DeliveryError          a destination did not take an object
 
@@ -55,6 +56,10 @@ class LateralityError(InputError):
 
 class NumericalError(CestleError):
     """A computation has no trustworthy answer."""
+
+
+class ConformanceError(CestleError):
+    """No object of a study fits the standard, so that nothing can be sent."""
 
 
 class SpoolError(CestleError):

@@ -11,7 +11,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.coding import ascii_text
-from cestle.dicom.finish import check, check_sides, segment_centroid
+from cestle.dicom.gate import check_sides, object_faults, segment_centroid
 from cestle.dicom.identity import OutputIdentity, derive_uid
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.errors import HeaderError, LateralityError
@@ -35,8 +35,8 @@ def identity(revision=1, **changes):
 
 def written(folder, analysis, received, **identity_changes):
     """Write the objects of an analysis and read them from disk, by product."""
-    objects = build_outputs(analysis, received, TEMPLATES, identity(**identity_changes))
-    records = write_outputs(objects, folder / "dicom")
+    made = build_outputs(analysis, received, TEMPLATES, identity(**identity_changes))
+    records = write_outputs(made.objects, folder / "dicom")
     found = {}
     for record in records:
         found.setdefault(record.product, []).append(pydicom.dcmread(folder / record.path))
@@ -47,7 +47,7 @@ def written(folder, analysis, received, **identity_changes):
 def study(tmp_path_factory):
     """A whole study with four regions: analysis, objects by product, and folder."""
     folder = tmp_path_factory.mktemp("study")
-    analysis = build.analysis()
+    analysis = build.usual_analysis()
     return analysis, written(folder, analysis, sources()), folder
 
 
@@ -96,7 +96,7 @@ def test_objects_come_in_sending_order(study):
     """Map, segmentation, colour page and report are made, and file names sort in that order."""
     _, objects, folder = study
     assert list(objects) == ["glucest_map", "segmentation", "secondary_capture", "report"]
-    names = sorted(path.name for path in (folder / "dicom").iterdir())
+    names = sorted(path.name for path in (folder / "dicom").glob("*.dcm"))
     assert names == [
         "01_glucest_map.dcm",
         "02_segmentation.dcm",
@@ -147,7 +147,7 @@ def test_absurd_contrast_is_padding_and_not_clipped():
 
     from cestle.dicom.map_image import PADDING, stored_values
 
-    glucest = build.analysis().glucest
+    glucest = build.usual_analysis().glucest
     percent = np.where(glucest.valid, 8.0, np.nan)
     percent[0, 64, 64] = -900.0
     stored = stored_values(replace(glucest, percent=percent))
@@ -406,8 +406,8 @@ def test_patient_and_study_are_copied_byte_for_byte(tmp_path, charset):
     )
     source = source_image(build.coronal_grid(), 5, 1, charset=charset)
     expected = {k: _stored(source, k) for k in keywords if k in source}
-    objects = written(tmp_path, build.analysis(), sources(charset=charset))
-    for path in (tmp_path / "dicom").iterdir():
+    objects = written(tmp_path, build.usual_analysis(), sources(charset=charset))
+    for path in (tmp_path / "dicom").rglob("*.dcm"):
         found = pydicom.dcmread(path)
         assert {k: _stored(found, k) for k in keywords if k in found} == expected
     assert len(objects) == 4
@@ -427,7 +427,7 @@ def test_unreadable_dates_are_left_empty(tmp_path):
     received = {
         role: tuple(_with_stars(d) for d in datasets) for role, datasets in sources().items()
     }
-    for datasets in written(tmp_path, build.analysis(), received).values():
+    for datasets in written(tmp_path, build.usual_analysis(), received).values():
         for dataset in datasets:
             assert dataset.StudyDate == ""
             assert dataset.PatientBirthDate == ""
@@ -444,7 +444,7 @@ def test_a_name_that_cannot_be_copied_is_refused():
     tag, name = Tag("PatientName"), "张^三".encode("gbk")
     source._dict[tag] = RawDataElement(tag, "PN", len(name), name, 0, False, True)
     with pytest.raises(HeaderError, match="does not fit the character set ISO_IR 192"):
-        build_outputs(build.analysis(), {"cest_source": (source,)}, TEMPLATES, identity())
+        build_outputs(build.usual_analysis(), {"cest_source": (source,)}, TEMPLATES, identity())
 
 
 def _with_stars(dataset):
@@ -474,7 +474,7 @@ def test_two_patients_are_refused_without_naming_them(keyword, other):
     received = sources()
     received["b0_map"] = (source_image(build.coronal_grid(), 6, 1, **{keyword: other}),)
     with pytest.raises(HeaderError) as fault:
-        build_outputs(build.analysis(), received, TEMPLATES, identity())
+        build_outputs(build.usual_analysis(), received, TEMPLATES, identity())
     message = str(fault.value)
     assert keyword in message
     for secret in ("TLE-004", "Zhang", "Wang", "1990", "1991", "A17", "B18", "RUIJIN"):
@@ -486,7 +486,7 @@ def test_a_missing_patient_id_contradicts_a_filled_one():
     received = sources()
     received["roi"] = (source_image(build.coronal_grid(), 8, 1, PatientID=""),)
     with pytest.raises(HeaderError, match="PatientID differs"):
-        build_outputs(build.analysis(), received, TEMPLATES, identity())
+        build_outputs(build.usual_analysis(), received, TEMPLATES, identity())
 
 
 def test_an_analysis_of_another_study_is_refused():
@@ -499,10 +499,11 @@ def test_an_analysis_of_another_study_is_refused():
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
     """Building twice with the same identity gives byte-identical files."""
     for name in ("a", "b"):
-        objects = build_outputs(build.analysis(), sources(), TEMPLATES, identity())
-        write_outputs(objects, tmp_path / name)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+        made = build_outputs(build.usual_analysis(), sources(), TEMPLATES, identity())
+        write_outputs(made.objects, tmp_path / name)
+    for path in (tmp_path / "a").rglob("*.dcm"):
+        other = tmp_path / "b" / path.relative_to(tmp_path / "a")
+        assert path.read_bytes() == other.read_bytes()
 
 
 def test_a_revision_has_new_uids_and_names_its_predecessor(study, tmp_path):
@@ -567,9 +568,9 @@ def test_text_inside_sequences_is_ascii(tmp_path, charset):
 def test_the_gate_refuses_nested_text_beyond_ascii(study):
     """An object with Chinese inside a sequence does not pass the gate."""
     image = pydicom.dcmread(study[2] / "dicom" / "01_glucest_map.dcm")
+    assert object_faults(image, image) == ()
     image.ContributingEquipmentSequence[0].Manufacturer = "联影"
-    with pytest.raises(HeaderError, match="not ASCII"):
-        check(image)
+    assert object_faults(image, image) == ("the nested text of Manufacturer is not ASCII",)
 
 
 def test_every_object_is_marked_as_research(study):
@@ -590,7 +591,7 @@ def test_the_page_in_the_capture_is_the_png(study):
     from PIL import Image
 
     analysis = study[0]
-    objects = build_outputs(analysis, sources(), TEMPLATES, identity())
+    objects = build_outputs(analysis, sources(), TEMPLATES, identity()).objects
     pictures = dict(build_pictures(analysis, objects, TEMPLATES))
     assert list(pictures) == ["page.png", "glucest_map.png", "b0.png", "b1.png"]
     png = np.asarray(Image.open(BytesIO(pictures["page.png"])))
@@ -600,7 +601,7 @@ def test_the_page_in_the_capture_is_the_png(study):
 def test_a_study_without_map_has_only_the_page_as_picture():
     """Without a map and fields there is one picture, the page that says why."""
     analysis = build.analysis_without_map()
-    objects = build_outputs(analysis, sources(), TEMPLATES, identity())
+    objects = build_outputs(analysis, sources(), TEMPLATES, identity()).objects
     assert [name for name, _ in build_pictures(analysis, objects, TEMPLATES)] == ["page.png"]
 
 

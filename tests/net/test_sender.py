@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 from pydicom import dcmread
@@ -18,6 +19,12 @@ from cestle.net.sender import echo, send_instances
 from node.rig import free_port, mr_instance, need_program, node_config, wait_until, write_instance
 
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+KEY_OBJECT = "1.2.840.10008.5.1.4.1.1.88.59"
+REPORTS = {
+    "comprehensive_3d": "1.2.840.10008.5.1.4.1.1.88.34",
+    "comprehensive": "1.2.840.10008.5.1.4.1.1.88.33",
+    "enhanced": "1.2.840.10008.5.1.4.1.1.88.22",
+}
 
 
 @pytest.fixture
@@ -110,6 +117,67 @@ def test_a_destination_for_other_classes_is_permanent(outgoing, config):
     finally:
         server.shutdown()
     assert caught.value.permanent
+
+
+def in_class(folder, number, sop_class):
+    """A small instance that claims to be of a SOP class."""
+    image = mr_instance(number)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
+    path = folder / f"{number}.dcm"
+    image.save_as(path, enforce_file_format=True)
+    return describe_file(path)
+
+
+@pytest.fixture
+def report_and_pointer(tmp_path):
+    """A report in three classes, and a key object for each of them."""
+    reports = [
+        replace(in_class(tmp_path, 10 + k, uid), needs=(uid,))
+        for k, uid in enumerate(REPORTS.values())
+    ]
+    pointers = [
+        replace(in_class(tmp_path, 20 + k, KEY_OBJECT), needs=(uid,))
+        for k, uid in enumerate(REPORTS.values())
+    ]
+    return [replace(first, fallbacks=tuple(rest)) for first, *rest in (reports, pointers)]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "arrived"),
+    [
+        (["comprehensive_3d", "comprehensive", "enhanced"], 0),
+        (["comprehensive", "enhanced"], 1),
+        (["enhanced"], 2),
+    ],
+)
+def test_negotiation_decides_the_class_of_the_report(
+    tmp_path, report_and_pointer, config, accepted, arrived
+):
+    """The destination gets the best report that it takes, the key object of that one, no other."""
+    classes = [KEY_OBJECT, *(REPORTS[name] for name in accepted)]
+    with PacsStandIn(tmp_path / "pacs", classes=classes) as pacs:
+        assert send(report_and_pointer, pacs.port, config) == report_and_pointer
+        expected = [(one, *one.fallbacks)[arrived] for one in report_and_pointer]
+        assert list(pacs.arrivals) == [one.sop_instance_uid for one in expected]
+
+
+def test_a_pointer_alone_still_follows_its_report(tmp_path, report_and_pointer, config):
+    """After a crash behind the report, the key object sent alone is that of the same class."""
+    pointer = report_and_pointer[1]
+    with PacsStandIn(tmp_path / "pacs", classes=[KEY_OBJECT, REPORTS["enhanced"]]) as pacs:
+        send([pointer], pacs.port, config)
+        assert pacs.arrivals == (pointer.fallbacks[1].sop_instance_uid,)
+
+
+def test_a_destination_without_any_report_class_refuses_both(tmp_path, report_and_pointer, config):
+    """Without a class of report neither report nor key object is sent, and that is permanent."""
+    with (
+        PacsStandIn(tmp_path / "pacs", classes=[KEY_OBJECT]) as pacs,
+        pytest.raises(DeliveryError, match=r"refused 2 of 2.*0x0122") as caught,
+    ):
+        send(report_and_pointer, pacs.port, config)
+    assert caught.value.permanent
+    assert pacs.arrivals == ()
 
 
 def test_a_destination_with_implicit_vr_only_is_served(outgoing, config):

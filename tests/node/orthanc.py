@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,10 +47,26 @@ class Orthanc:
         assert answer.returncode == 0, answer.stderr
         return answer.stdout + answer.stderr
 
+    def web(self, path, *, accept, body=None, content_type=None):
+        """Status, media type and body of a DICOMweb request; no status raises."""
+        address = f"http://127.0.0.1:{self.http_port}/dicom-web{path}"
+        request = urllib.request.Request(address, data=body)
+        request.add_header("Accept", accept)
+        if content_type:
+            request.add_header("Content-Type", content_type)
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310  always http
+                return answer.status, answer.headers["Content-Type"], answer.read()
+        except urllib.error.HTTPError as fault:
+            return fault.code, fault.headers["Content-Type"], fault.read()
+
 
 @contextmanager
-def running(folder):
-    """Start Orthanc with `folder` as its storage, and stop it at the end."""
+def running(folder, *, move_port=1):
+    """Start Orthanc with `folder` as its storage, and stop it at the end.
+
+    It moves instances to the title CESTLE at `move_port` of this machine.
+    """
     program = need_program("Orthanc")
     dicom_port, http_port = free_port(), free_port()
     settings = {
@@ -70,13 +87,16 @@ def running(folder):
             "node": {
                 "AET": "CESTLE",
                 "Host": "127.0.0.1",
-                "Port": 1,
+                "Port": move_port,
                 "AllowEcho": True,
                 "AllowStore": True,
                 "AllowFind": True,
+                "AllowMove": True,
+                "AllowGet": True,
             },
         },
         "Plugins": [str(PLUGINS)] if PLUGINS.exists() else [],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
     file = folder / "orthanc.json"
     file.write_text(json.dumps(settings))

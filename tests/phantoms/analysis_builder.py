@@ -4,6 +4,8 @@ The images obey the definition of the contrast: S(−3 ppm) is constant in the h
 below it by the wanted share, S(±3.4) and S(±2.6) equal S(±3.0), and B0 is zero.
 """
 
+from functools import cache
+
 import numpy as np
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
@@ -144,6 +146,12 @@ def analysis(grid=None, *, revision=1, settings=None, **inputs) -> StudyAnalysis
             software_version="0.1.0", templates_version="cestle-tle 0.1.0 (test)", revision=revision
         ),
     )
+
+
+@cache
+def usual_analysis() -> StudyAnalysis:
+    """The analysis with nothing special, shared by tests that only read it."""
+    return analysis()
 
 
 def analysis_without_map(**inputs) -> StudyAnalysis:

@@ -27,10 +27,14 @@ def serve(
 ) -> int:
     """Run the node until it is told to stop (SIGTERM or Ctrl-C)."""
     from cestle.config.node import load_node_config
+    from cestle.service.checking import check_apart
     from cestle.service.node import Role
     from cestle.service.node import serve as run
 
-    run(load_node_config(config), role=Role(role.value))
+    node = load_node_config(config)
+    if role is not Part.RECEIVE:
+        check_apart(config)
+    run(node, role=Role(role.value))
     return 0
 
 

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from cestle.config.products import Product, ReportClass
 from cestle.config.templates import validation_lines
 from cestle.errors import ConfigError
 
@@ -134,6 +135,8 @@ class Destination(_Section):
     host: Annotated[str, Field(min_length=1)]
     port: Port
     tls: bool = False
+    objects: Annotated[tuple[Product, ...], Field(strict=False)] = ()
+    sr_class: ReportClass = "negotiated"
     storage_commitment: Annotated[bool, AfterValidator(_no_commitment)] = False
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     retry_seconds: Annotated[float, Field(gt=0)] = 5.0

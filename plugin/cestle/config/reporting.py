@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cestle.config.products import PRODUCTS, Product
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
 from cestle.render.colors import ColorMap, ColorScale
@@ -17,7 +18,6 @@ from cestle.study.presentation import TEXT_KEYS, BannerPolicy, Presentation
 _Ascii = Annotated[str, Field(pattern=r"^[\x20-\x7e]+$", max_length=64)]
 _CodeValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-_Product = Literal["glucest_map", "segmentation", "secondary_capture", "mrs_page", "report"]
 Banner = Literal["full", "id_only", "initials", "none"]
 Language = Literal["en", "zh-CN"]
 
@@ -33,6 +33,7 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         *("dai_comparison", "dai_partial_volume"),
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
+        "key_object_title",
         *("measurement_failure", "source_of_measurement", "switched_off", "voxel_elsewhere"),
         *("mrs", "mrs_usability", "mrs_usable", "mrs_not_for_use", "mrs_convention", "mrs_model"),
         *("mrs_basis", "mrs_gate", "mrs_note", "mrs_protocol"),
@@ -177,6 +178,8 @@ class SeriesRule(_Strict):
         ImageType; only for images.
     rescale
         Whether RescaleSlope repeats the Real World Value Mapping; only for the map.
+    floating_point
+        Whether pixels are floating point numbers; only for the Parametric Map.
     """
 
     enabled: bool
@@ -184,6 +187,7 @@ class SeriesRule(_Strict):
     description: _Ascii
     image_type: list[_Ascii] | None = None
     rescale: bool | None = None
+    floating_point: bool | None = None
 
 
 class SeriesFile(_Strict):
@@ -192,18 +196,22 @@ class SeriesFile(_Strict):
     series_number_base: Annotated[int, Field(ge=1)]
     body_part: Annotated[str, Field(pattern=r"^[A-Z0-9 _]{1,16}$")]
     research_comment: _Ascii
-    objects: dict[_Product, SeriesRule]
+    objects: dict[Product, SeriesRule]
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        expected = {*get_args(_Product)}
-        if set(self.objects) != expected:
-            raise ValueError(f"objects must be exactly {', '.join(sorted(expected))}")
+        if set(self.objects) != set(PRODUCTS):
+            raise ValueError(f"objects must be exactly {', '.join(PRODUCTS)}")
+        if len({rule.offset for rule in self.objects.values()}) < len(self.objects):
+            raise ValueError("two objects have the same offset, each needs a number of its own")
         if not (self.objects["glucest_map"].enabled and self.objects["report"].enabled):
             raise ValueError(
                 "glucest_map and report cannot be switched off, other objects refer to them"
             )
-        for name in ("glucest_map", "secondary_capture", "mrs_page"):
+        images: tuple[Product, ...] = (
+            *("glucest_map", "secondary_capture", "mrs_page", "page_frames"),
+        )
+        for name in images:
             if not self.objects[name].image_type:
                 raise ValueError(f"{name} needs an image_type")
         return self
@@ -387,18 +395,32 @@ def load_template_set(
     )
 
 
+def text_faults(folder: TemplateFolder) -> tuple[str, ...]:
+    """Faults in the texts of all languages, also of those that no font is there for."""
+    return tuple(
+        fault for language in get_args(Language) if (fault := _text_fault(folder, language))
+    )
+
+
 def _load_texts(folder: TemplateFolder, language: str) -> dict[str, str]:
     """Texts of one language, after holding their placeholders against the English ones."""
+    fault = _text_fault(folder, language)
+    if fault is not None:
+        raise ConfigError(fault)
+    return folder.load_as(f"i18n/{language}.yaml", TextsFile).texts
+
+
+def _text_fault(folder: TemplateFolder, language: str) -> str | None:
     relative = f"i18n/{language}.yaml"
     texts = folder.load_as(relative, TextsFile).texts
     english = folder.load_as("i18n/en.yaml", TextsFile).texts
     wrong = [key for key in texts if not _placeholders(texts[key]) <= _placeholders(english[key])]
-    if wrong:
-        raise ConfigError(
-            f"{folder.path(relative)}: unknown words in braces in {', '.join(wrong)}; "
-            "use those of i18n/en.yaml"
-        )
-    return texts
+    if not wrong:
+        return None
+    return (
+        f"{folder.path(relative)}: unknown words in braces in {', '.join(wrong)}; "
+        "use those of i18n/en.yaml"
+    )
 
 
 def _placeholders(text: str) -> set[str]:
@@ -455,15 +477,18 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
         report.call_group.finding,
         *report.call_group.values.values(),
     ]
+    faults = []
     absent = sorted(CODES_OF_THE_PROGRAM - codes.names())
     if absent:
-        raise ConfigError(
+        faults.append(
             f"{folder.path('codes/concepts.yaml')}: the program needs codes named "
             f"{', '.join(absent)}; add them there or to codes/99CESTLE.yaml"
         )
-    unknown = sorted({name for name in used if name is not None} - codes.names())
+    unknown = sorted({name for name in used if name is not None} - codes.names() - set(absent))
     if unknown:
-        raise ConfigError(
+        faults.append(
             f"{folder.path('sr/tle_report.yaml')}: no code is named {', '.join(unknown)}; "
             "add it to codes/concepts.yaml"
         )
+    if faults:
+        raise ConfigError("; ".join(faults))

@@ -12,10 +12,12 @@ from cestle.render.colors import Pixels
 
 PRODUCT: Final = "secondary_capture"
 MRS_PRODUCT: Final = "mrs_page"
+FRAMES_PRODUCT: Final = "page_frames"
 
 _DERIVATIONS: Final = {
     PRODUCT: "Colour page of the GluCEST analysis",
     MRS_PRODUCT: "Page of the MEGA-PRESS analysis",
+    FRAMES_PRODUCT: "Pages and pictures of the analysis",
 }
 
 
@@ -38,8 +40,28 @@ def build_capture(
     product
         Which page, by its name in the series rules.
     """
-    dataset = Dataset()
+    dataset = color_image(product, page, maps, context)
     dataset.SOPClassUID = SecondaryCaptureImageStorage
+    return dataset
+
+
+def color_image(
+    product: str, pixels: Pixels, maps: Sequence[Dataset], context: OutputContext
+) -> Dataset:
+    """What captures of one and of several frames have in common.
+
+    Parameters
+    ----------
+    product
+        Name in the series rules.
+    pixels
+        RGB, shape (rows, columns, 3) or (frames, rows, columns, 3).
+    maps
+        The map images that are shown.
+    context
+        What all objects share.
+    """
+    dataset = Dataset()
     dataset.SOPInstanceUID = context.instance_uid(product)
     dataset.StudyInstanceUID = context.header.study_instance_uid
     dataset.SeriesInstanceUID = context.series_uid(product)
@@ -53,11 +75,11 @@ def build_capture(
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
     dataset.PlanarConfiguration = 0
-    dataset.Rows, dataset.Columns = page.shape[:2]
+    dataset.Rows, dataset.Columns = pixels.shape[-3:-1]
     dataset.BitsAllocated = dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
-    dataset.add_new("PixelData", "OB", page.tobytes())
+    dataset.add_new("PixelData", "OB", pixels.tobytes())
     if maps:
         dataset.SourceImageSequence = [_reference(image, context) for image in maps]
     return dataset

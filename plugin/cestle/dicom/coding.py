@@ -38,10 +38,16 @@ def ascii_text(text: str) -> str:
     """Text for the inside of sequences: printable ASCII only.
 
     Several readers decode nested text with the wrong character set, so that anything else comes
-    out as other characters. A character without an ASCII form becomes a question mark.
+    out as other characters. A character without an ASCII form becomes its code point, such as
+    ``<U+6D77>``, so that nothing is lost.
     """
-    folded = text.translate(_ASCII_FORMS)
-    return "".join(c if " " <= c <= "~" else " " if c.isspace() else "?" for c in folded)
+    return "".join(_ascii_form(character) for character in text.translate(_ASCII_FORMS))
+
+
+def _ascii_form(character: str) -> str:
+    if " " <= character <= "~":
+        return character
+    return " " if character.isspace() else f"<U+{ord(character):04X}>"
 
 
 def coded(templates: TemplateSet, name: str) -> CodedConcept:

@@ -1,12 +1,11 @@
 """Who made an object: derived UIDs, equipment, and the numbers of its series."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import cestle
+from cestle.config.implementation import named_uid
 from cestle.config.reporting import SeriesRule, TemplateSet
 from cestle.dicom.study_header import StudyHeader
 from cestle.study.results import StudyResults
@@ -16,16 +15,7 @@ MODEL: Final = "cestle GluCEST node"
 SERIAL_NUMBER: Final = "none"
 """Enhanced equipment needs a serial number (PS3.3 C.7.5.2); software has none."""
 
-_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cestle:dicom")
-
-
-def _uid(name: str) -> str:
-    return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
-
-
-IMPLEMENTATION_CLASS_UID: Final = _uid("implementation")
-IMPLEMENTATION_VERSION_NAME: Final = f"CESTLE_{cestle.__version__}"[:16]
-DEVICE_UID: Final = _uid("device")
+DEVICE_UID: Final = named_uid("device")
 
 
 def derive_uid(origin: str, study_uid: str, revision: int, product: str) -> str:
@@ -42,7 +32,7 @@ def derive_uid(origin: str, study_uid: str, revision: int, product: str) -> str:
     product
         Name of the object, series or device.
     """
-    return _uid("\x1f".join((origin, study_uid, str(revision), product)))
+    return named_uid("\x1f".join((origin, study_uid, str(revision), product)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pydicom.uid import MRImageStorage
 from pydicom.valuerep import format_number_as_ds
 
 from cestle.cest.images import GluCestMap
-from cestle.dicom.coding import coded
+from cestle.dicom.coding import ascii_text, coded
 from cestle.dicom.identity import OutputContext
 from cestle.geometry import Grid
 from cestle.physics import Real
@@ -207,14 +207,10 @@ def _meaning(dataset: Dataset, context: OutputContext) -> None:
 
 def _provenance(dataset: Dataset, used: Sequence[Dataset], context: OutputContext) -> None:
     method = context.results.glucest
-    dataset.DerivationDescription = (
-        (
-            f"GluCEST contrast in percent; source {method.source}; B0 {method.b0_method}; "
-            f"B1 {method.b1_method}"
-        )[:1024]
-        .encode("ascii", "replace")
-        .decode()
-    )
+    dataset.DerivationDescription = ascii_text(
+        f"GluCEST contrast in percent; source {method.source}; B0 {method.b0_method}; "
+        f"B1 {method.b1_method}"
+    )[:1024]
     dataset.DerivationCodeSequence = [coded(context.templates, "glucest_calculation")]
     items = []
     for source in used:

@@ -2,20 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pydicom
 from pydicom import Dataset
 
 from cestle.anatomy.regions import Region
 from cestle.config.reporting import TemplateSet
-from cestle.dicom import capture, map_image, report, segmentation
-from cestle.dicom.finish import finish
+from cestle.dicom import (
+    capture,
+    encapsulated_pdf,
+    key_object,
+    map_image,
+    page_frames,
+    parametric_map,
+    report,
+    report_classes,
+    segmentation,
+)
+from cestle.dicom.assembly import Assembly, OutputObject
+from cestle.dicom.gate import check_sides
 from cestle.dicom.identity import OutputContext, OutputIdentity
+from cestle.dicom.self_check import check_report
 from cestle.dicom.study_header import patient_banner, study_header
-from cestle.errors import HeaderError
+from cestle.errors import ConformanceError, HeaderError
 from cestle.render.colors import Pixels
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
@@ -24,7 +36,7 @@ from cestle.render.page import render_page
 from cestle.study.analysis import VENDOR_SOURCE, StudyAnalysis
 from cestle.study.mrs_page import build_mrs_page
 from cestle.study.presentation import PatientBanner, build_page, field_contents, map_content
-from cestle.study.results import OutputRecord
+from cestle.study.results import OutputRecord, StudyResults
 
 _MAP_ROLES: Final = {VENDOR_SOURCE: ("cest_map_vendor",)}
 _RAW_ROLES: Final = ("cest_source",)
@@ -34,22 +46,21 @@ _PICTURES: Final = {capture.PRODUCT: "page.png", capture.MRS_PRODUCT: "mrs.png"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OutputObject:
-    """One finished object.
+class OutputSet:
+    """What a study gives.
 
     Parameters
     ----------
-    product
-        Name in the series rules.
-    dataset
-        The object.
-    file_name
-        Name of its file; the names sort in sending order.
+    objects
+        The objects in the order in which they are sent: map, Parametric Map, segmentation,
+        colour page, page of the spectra, both with frames, as PDF, report, key object; those that
+        are switched on, and the page of the spectra only where there are any.
+    results
+        The results; where the gate held an object back, they say so.
     """
 
-    product: str
-    dataset: Dataset
-    file_name: str
+    objects: tuple[OutputObject, ...]
+    results: StudyResults
 
 
 def build_outputs(
@@ -57,8 +68,8 @@ def build_outputs(
     sources: Mapping[str, tuple[Dataset, ...]],
     templates: TemplateSet,
     identity: OutputIdentity,
-) -> tuple[OutputObject, ...]:
-    """Build all objects of a study.
+) -> OutputSet:
+    """Build all objects of a study, and let through those that pass the gate.
 
     Parameters
     ----------
@@ -71,17 +82,16 @@ def build_outputs(
     identity
         Origin, revision and time; the same ones give byte-identical objects.
 
-    Returns
-    -------
-        Map, segmentation, colour page, page of the spectra, report: the order in which they are
-        sent; without spectra there is no page of them.
-
     Raises
     ------
     HeaderError
         When the sources name different patients or studies.
     LateralityError
-        When a region's side contradicts its place.
+        When a region's side contradicts its place, or its place in the report.
+    NumericalError
+        When the report states another mean than map and segmentation give.
+    ConformanceError
+        When no object passes the gate.
     """
     header = study_header(sources)
     if header.study_instance_uid != analysis.results.study_instance_uid:
@@ -92,39 +102,94 @@ def build_outputs(
     context = OutputContext(
         header=header, identity=identity, templates=templates, results=analysis.results
     )
-    maps = _maps(analysis, sources, context)
+    assembly = Assembly(analysis, context)
+    maps = _add_maps(assembly, sources)
     regions = tuple(region for region in analysis.regions if region.fraction.any())
-    segments = _segmentation(regions, maps, context)
-    page = page_pixels(analysis, context)
-    reported = report.build_report(
-        analysis,
-        report.ReportSources(
-            maps=maps,
-            segmentation=segments,
-            segment_numbers={region.name: number for number, region in enumerate(regions, 1)},
-            received=sources,
-        ),
-        context,
+    segments = _add_segmentation(assembly, regions, maps)
+    pages = _add_pages(assembly, maps)
+    described = report.ReportSources(
+        maps=maps,
+        segmentation=segments,
+        segment_numbers={region.name: number for number, region in enumerate(regions, 1)},
+        received=sources,
     )
-    objects = [(map_image.PRODUCT, image) for image in maps]
-    if segments is not None:
-        objects.append((segmentation.PRODUCT, segments))
+    _add_documents(assembly, described, pages)
+    if not assembly.objects():
+        raise ConformanceError("; ".join(assembly.analysis.results.reasons))
+    return OutputSet(objects=assembly.objects(), results=assembly.analysis.results)
+
+
+def _add_maps(assembly: Assembly, sources: Mapping[str, tuple[Dataset, ...]]) -> list[Dataset]:
+    analysis, context = assembly.analysis, assembly.context
+    if analysis.glucest is None:
+        return []
+    vendor = analysis.results.glucest.source == VENDOR_SOURCE
+    images = _of_roles(sources, _MAP_ROLES[VENDOR_SOURCE] if vendor else _RAW_ROLES)
+    fields = [] if vendor else _of_roles(sources, _FIELD_ROLES)
+    built = map_image.build_map(analysis.glucest, images, fields, context)
+    maps = assembly.add(map_image.PRODUCT, built)
+    if maps and context.rule(parametric_map.PRODUCT).enabled:
+        scientific = parametric_map.build_parametric_map(analysis.glucest, maps, context)
+        assembly.add(parametric_map.PRODUCT, [scientific])
+    return maps
+
+
+def _add_segmentation(
+    assembly: Assembly, regions: Sequence[Region], maps: Sequence[Dataset]
+) -> Dataset | None:
+    context = assembly.context
+    if not regions or not maps or not context.rule(segmentation.PRODUCT).enabled:
+        return None
+    built = segmentation.build_segmentation(regions, maps, context)
+    check_sides(built)
+    return next(iter(assembly.add(segmentation.PRODUCT, [built])), None)
+
+
+def _add_pages(assembly: Assembly, maps: Sequence[Dataset]) -> list[Dataset]:
+    """The pages in the forms that are switched on; those that a key object points to."""
+    context = assembly.context
+    spectra = mrs_page_pixels(assembly.analysis, context)
+    pages = [page_pixels(assembly.analysis, context)]
+    if spectra is not None:
+        pages.append(spectra)
+    shown: list[Dataset] = []
     if context.rule(capture.PRODUCT).enabled:
-        objects.append((capture.PRODUCT, capture.build_capture(page, maps, context)))
-    spectra = mrs_page_pixels(analysis, context)
+        shown += assembly.add(capture.PRODUCT, [capture.build_capture(pages[0], maps, context)])
     if spectra is not None and context.rule(capture.MRS_PRODUCT).enabled:
         made = capture.build_capture(spectra, (), context, capture.MRS_PRODUCT)
-        objects.append((capture.MRS_PRODUCT, made))
-    objects.append((report.PRODUCT, reported))
-    digits = max(2, len(str(len(objects))))
-    return tuple(
-        OutputObject(
-            product=product,
-            dataset=finish(dataset, product, context),
-            file_name=f"{number:0{digits}d}_{product}.dcm",
-        )
-        for number, (product, dataset) in enumerate(objects, 1)
+        shown += assembly.add(capture.MRS_PRODUCT, [made])
+    if context.rule(page_frames.PRODUCT).enabled:
+        pictures = list(picture_pixels(assembly.analysis, context.templates).values())
+        frames = page_frames.build_page_frames(pages, pictures, maps, context)
+        shown += assembly.add(page_frames.PRODUCT, [frames])
+    if context.rule(encapsulated_pdf.PRODUCT).enabled:
+        document = encapsulated_pdf.build_pdf(pages, maps, context)
+        assembly.add(encapsulated_pdf.PRODUCT, [document])
+    return shown
+
+
+def _add_documents(
+    assembly: Assembly, sources: report.ReportSources, pages: Sequence[Dataset]
+) -> None:
+    """The report and what points to it, each also for the classes that are fallen back to."""
+    context = assembly.context
+    built = report.build_report(assembly.analysis, sources, context)
+    finished = assembly.add(report.PRODUCT, [built])
+    if not finished:
+        return
+    if sources.segmentation is not None:
+        measured = context.templates.codes.get("glucest").value
+        check_report(finished[0], sources.segmentation, sources.maps, measured=measured)
+    pointed = context.rule(key_object.PRODUCT).enabled and assembly.add(
+        key_object.PRODUCT, [key_object.build_key_object(pages, finished[0], context)]
     )
+    for name in report_classes.FALLBACKS:
+        form = assembly.derive_fallback(
+            report.PRODUCT, name, partial(report_classes.as_class, name=name, context=context)
+        )
+        if form is not None and pointed:
+            pointer = key_object.build_key_object(pages, form, context, form=name)
+            assembly.add_fallback(key_object.PRODUCT, name, pointer)
 
 
 def page_pixels(analysis: StudyAnalysis, context: OutputContext) -> Pixels:
@@ -145,6 +210,21 @@ def _patient(context: OutputContext) -> PatientBanner:
     return patient_banner(context.header, draws_chinese=context.templates.cjk_font is not None)
 
 
+def picture_pixels(analysis: StudyAnalysis, templates: TemplateSet) -> dict[str, Pixels]:
+    """The map and the fields in full size, by name."""
+    presentation = templates.presentation
+    typeface = Typeface(cjk_file=templates.cjk_font)
+    warning = presentation.texts["research_use"]
+    shown = field_contents(analysis, presentation)
+    content = map_content(analysis, presentation)
+    if content is not None:
+        shown = {"glucest_map": (content, presentation.texts["map_title"])} | shown
+    return {
+        name: render_figure(picture, title, warning, typeface)
+        for name, (picture, title) in shown.items()
+    }
+
+
 def write_outputs(objects: Sequence[OutputObject], folder: Path) -> tuple[OutputRecord, ...]:
     """Write objects as DICOM files.
 
@@ -159,20 +239,20 @@ def write_outputs(objects: Sequence[OutputObject], folder: Path) -> tuple[Output
     -------
         One record for each file, its path relative to the parent of `folder`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    records = []
-    for item in objects:
-        path = folder / item.file_name
-        pydicom.dcmwrite(path, item.dataset, enforce_file_format=True)
-        records.append(
-            OutputRecord(
-                product=item.product,
-                sop_class_uid=str(item.dataset.SOPClassUID),
-                sop_instance_uid=str(item.dataset.SOPInstanceUID),
-                path=f"{folder.name}/{item.file_name}",
-            )
-        )
-    return tuple(records)
+    return tuple(_write(item, folder) for item in objects)
+
+
+def _write(item: OutputObject, folder: Path) -> OutputRecord:
+    path = folder / item.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(item.content)
+    return OutputRecord(
+        product=item.product,
+        sop_class_uid=str(item.dataset.SOPClassUID),
+        sop_instance_uid=str(item.dataset.SOPInstanceUID),
+        path=f"{folder.name}/{item.file_name}",
+        fallbacks={name: _write(one, folder) for name, one in item.fallbacks.items()},
+    )
 
 
 def build_pictures(
@@ -193,21 +273,14 @@ def build_pictures(
     -------
         File names and contents; ``page.png`` first, then ``mrs.png`` where there are spectra.
     """
-    presentation = templates.presentation
-    typeface = Typeface(cjk_file=templates.cjk_font)
-    warning = presentation.texts["research_use"]
     pictures = [
         (_PICTURES[item.product], png_bytes(_stored_page(item.dataset)))
         for item in objects
         if item.product in _PICTURES
     ]
-    shown = field_contents(analysis, presentation)
-    content = map_content(analysis, presentation)
-    if content is not None:
-        shown = {"glucest_map": (content, presentation.texts["map_title"])} | shown
     pictures += [
-        (f"{name}.png", png_bytes(render_figure(picture, title, warning, typeface)))
-        for name, (picture, title) in shown.items()
+        (f"{name}.png", png_bytes(pixels))
+        for name, pixels in picture_pixels(analysis, templates).items()
     ]
     return tuple(pictures)
 
@@ -215,25 +288,6 @@ def build_pictures(
 def _stored_page(dataset: Dataset) -> Pixels:
     shape = (int(dataset.Rows), int(dataset.Columns), 3)
     return np.frombuffer(dataset.PixelData, dtype=np.uint8)[: np.prod(shape)].reshape(shape)
-
-
-def _maps(
-    analysis: StudyAnalysis, sources: Mapping[str, tuple[Dataset, ...]], context: OutputContext
-) -> list[Dataset]:
-    if analysis.glucest is None:
-        return []
-    vendor = analysis.results.glucest.source == VENDOR_SOURCE
-    images = _of_roles(sources, _MAP_ROLES[VENDOR_SOURCE] if vendor else _RAW_ROLES)
-    fields = [] if vendor else _of_roles(sources, _FIELD_ROLES)
-    return map_image.build_map(analysis.glucest, images, fields, context)
-
-
-def _segmentation(
-    regions: Sequence[Region], maps: Sequence[Dataset], context: OutputContext
-) -> Dataset | None:
-    if not regions or not maps or not context.rule(segmentation.PRODUCT).enabled:
-        return None
-    return segmentation.build_segmentation(regions, maps, context)
 
 
 def _of_roles(sources: Mapping[str, tuple[Dataset, ...]], roles: Sequence[str]) -> list[Dataset]:

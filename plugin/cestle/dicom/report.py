@@ -7,13 +7,14 @@ from typing import Any, Final
 import pydicom
 from highdicom import sr
 from pydicom import Dataset
-from pydicom.sr.codedict import codes
 
 from cestle.config.reporting import IndexGroup, ReportRow, TemplateSet
 from cestle.dicom import report_spectroscopy as spectroscopy
 from cestle.dicom.coding import ascii_text, coded
-from cestle.dicom.identity import DEVICE_UID, MANUFACTURER, MODEL, OutputContext
-from cestle.dicom.segmentation import blank_patient, segment_label, tracking_uid
+from cestle.dicom.identity import MANUFACTURER, MODEL, OutputContext
+from cestle.dicom.observer import device_observer
+from cestle.dicom.references import reference
+from cestle.dicom.segmentation import segment_label, tracking_uid
 from cestle.errors import HeaderError
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
@@ -84,7 +85,7 @@ def build_report(
     builder = _Builder(analysis, sources, context)
     templates = context.templates
     content = sr.MeasurementReport(
-        observation_context=_observer(),
+        observation_context=sr.ObservationContext(observer_device_context=device_observer()),
         procedure_reported=coded(templates, "procedure_reported"),
         imaging_measurements=builder.groups(),
         title=coded(templates, "report_title"),
@@ -456,32 +457,12 @@ def value_at(tree: Mapping[str, Any], path: str) -> float | None:
     return float(node)
 
 
-def _observer() -> sr.ObservationContext:
-    device = sr.DeviceObserverIdentifyingAttributes(
-        uid=DEVICE_UID, name=MODEL, manufacturer_name=MANUFACTURER, model_name=MODEL
-    )
-    return sr.ObservationContext(
-        observer_device_context=sr.ObserverContext(
-            observer_type=codes.DCM.Device, observer_identifying_attributes=device
-        )
-    )
-
-
-def _reference(dataset: Dataset) -> Dataset:
-    """What the report needs of an object: its place in the study, and nobody's name."""
-    reference = Dataset()
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        setattr(reference, keyword, dataset[keyword].value)
-    blank_patient(reference)
-    return reference
-
-
 def _evidence(sources: ReportSources) -> list[Dataset]:
     objects = [*sources.maps]
     objects += [] if sources.segmentation is None else [sources.segmentation]
     objects += [dataset for received in sources.received.values() for dataset in received]
     unique = {str(dataset.SOPInstanceUID): dataset for dataset in objects}
-    return [_reference(dataset) for dataset in unique.values()]
+    return [reference(dataset) for dataset in unique.values()]
 
 
 def _library(received: Mapping[str, Sequence[Dataset]]) -> list[Dataset]:
@@ -511,4 +492,4 @@ def _predecessors(context: OutputContext) -> list[Dataset] | None:
             f"the report of the revision before belongs to study {previous.StudyInstanceUID}, "
             f"study {context.header.study_instance_uid} was expected; name the right one."
         )
-    return [_reference(previous)]
+    return [reference(previous)]

@@ -10,6 +10,7 @@ from pydicom import Dataset
 from cestle.anatomy.regions import Region
 from cestle.dicom.coding import ascii_text, coded
 from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
+from cestle.dicom.references import blank_patient
 from cestle.measurement import Side, Structure
 
 PRODUCT: Final = "segmentation"
@@ -44,7 +45,7 @@ def build_segmentation(
     # Segments along the last axis, as highdicom expects: (slices, rows, columns, segments).
     fractions = np.stack([np.clip(region.fraction, 0.0, 1.0) for region in regions], axis=-1)
     return hd.seg.Segmentation(
-        source_images=[_carrier(image) for image in maps],
+        source_images=[carrier(image) for image in maps],
         pixel_array=np.rint(fractions * _LEVELS) / _LEVELS,
         segmentation_type=hd.seg.SegmentationTypeValues.FRACTIONAL,
         fractional_type=hd.seg.SegmentationFractionalTypeValues.OCCUPANCY,
@@ -66,22 +67,14 @@ def build_segmentation(
     )
 
 
-def _carrier(image: Dataset) -> Dataset:
+def carrier(image: Dataset) -> Dataset:
     """A copy of a map image with the empty patient that highdicom needs to find."""
-    carrier = Dataset()
+    copy = Dataset()
     for element in image:
         if element.keyword != "PixelData":
-            carrier.add(element)
-    blank_patient(carrier)
-    return carrier
-
-
-def blank_patient(dataset: Dataset) -> None:
-    """Give a data set empty type 2 attributes of patient and study, for builders that copy them."""
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID"):
-        setattr(dataset, keyword, None)
-    for keyword in ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName"):
-        setattr(dataset, keyword, None)
+            copy.add(element)
+    blank_patient(copy)
+    return copy
 
 
 def _description(number: int, region: Region, context: OutputContext) -> hd.seg.SegmentDescription:

@@ -35,6 +35,8 @@ _NEVER_EMPTY: Final = ("StudyInstanceUID", "PatientID")
 
 _CHECKED_VR: Final = frozenset({"DA", "TM", "AS", "DS", "CS", "UI", "SH"})
 
+_TEXT_VR: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 ROLE_ORDER: Final = (*("cest_source", "cest_map_vendor", "b0_map", "b1_map", "t1_3d", "roi"),)
@@ -151,7 +153,7 @@ def _copied(source: Dataset, keyword: str) -> DataElement | None:
         element: DataElement = source[tag]
         if _is_lossy(element):
             _refuse_lossy(source, keyword)
-        elif _is_valid(element):
+        elif _is_valid(element) and _is_plain_inside(element):
             return deepcopy(element)
     if keyword in _REQUIRED:
         return DataElement(tag, dictionary_VR(tag), None)
@@ -161,6 +163,22 @@ def _copied(source: Dataset, keyword: str) -> DataElement | None:
 def _is_lossy(element: DataElement) -> bool:
     """Whether bytes could not be decoded, so that a copy would hold other bytes."""
     return element.VR != "SQ" and _REPLACEMENT in str(element.value)
+
+
+def _is_plain_inside(element: DataElement) -> bool:
+    """Whether text inside a sequence is ASCII; readers garble other text there.
+
+    All sequences that are copied are optional, so one with other text is left out whole.
+    """
+    if element.VR != "SQ":
+        return True
+    items: Any = element.value
+    return all(
+        str(inner.value).isascii()
+        for item in items or ()
+        for inner in item.iterall()
+        if inner.VR in _TEXT_VR
+    )
 
 
 def _refuse_lossy(source: Dataset, keyword: str) -> None:

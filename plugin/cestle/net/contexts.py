@@ -1,4 +1,4 @@
-"""Network rule: which SOP classes and transfer syntaxes the node accepts.
+"""Network rules: which SOP classes and transfer syntaxes the node accepts, and falls back to.
 
 The acceptor's order decides which syntax is taken where a sender offers several in one context.
 Explicit VR Little Endian comes first, since Implicit VR loses the representations of private
@@ -42,6 +42,13 @@ class AcceptedClass:
 
 
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+
+REPORT_CLASSES: Final = {
+    "comprehensive_3d": _STORAGE + "88.34",
+    "comprehensive": _STORAGE + "88.33",
+    "enhanced": _STORAGE + "88.22",
+}
+"""SOP classes of the report by the name in `node.toml`, in the order in which they are tried."""
 
 ACCEPTED_STORAGE: Final = (
     AcceptedClass(uid=_STORAGE + "4", name="MR Image", syntaxes=IMAGE_SYNTAXES),

@@ -67,12 +67,20 @@ class OutgoingInstance:
         DICOM file.
     sop_class_uid, sop_instance_uid, transfer_syntax_uid
         From its file meta information.
+    needs
+        SOP classes that the destination must take for this one to make sense, because it points
+        to an instance of them.
+    fallbacks
+        What is sent in its place, the first that the destination takes, where it does not take
+        this one.
     """
 
     path: Path
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    needs: tuple[str, ...] = ()
+    fallbacks: tuple["OutgoingInstance", ...] = ()
 
 
 def read_received(

@@ -2,10 +2,12 @@
 
 import logging
 
-from pynetdicom import _config
+from pydicom.uid import UID
+from pynetdicom import AE, _config
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import register_uid, uid_to_service_class
 
+from cestle.config.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cestle.net.contexts import ACCEPTED_STORAGE
 
 
@@ -27,3 +29,9 @@ def prepare_library() -> None:
         if accepted.private and uid_to_service_class(accepted.uid) is not StorageServiceClass:
             keyword = "".join(part.capitalize() for part in accepted.name.split())
             register_uid(accepted.uid, keyword.replace("-", ""), StorageServiceClass)
+
+
+def introduce(entity: AE) -> None:
+    """Have an application entity state our implementation, not that of the library."""
+    entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME

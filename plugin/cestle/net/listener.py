@@ -20,7 +20,7 @@ from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import ReceivedInstance, read_received, require_announced
-from cestle.net.library import prepare_library
+from cestle.net.library import introduce, prepare_library
 from cestle.net.peers import Admission, PeerRules
 from cestle.net.secure import server_context
 from cestle.net.server import MAXIMUM_PDU_BYTES, NEGOTIATION_SECONDS, GuardedServer
@@ -189,6 +189,7 @@ def _caller(association: Association) -> _Caller:
 
 def _application_entity(config: NodeConfig) -> AE:
     entity = AE(ae_title=config.node.ae_title)
+    introduce(entity)
     entity.maximum_associations = config.node.maximum_associations
     entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
     entity.network_timeout = config.node.network_timeout_seconds

@@ -5,7 +5,7 @@ It trusts everybody and is meant for loopback only.
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -46,6 +46,8 @@ class PacsStandIn:
     status
         Status to answer to a C-STORE of a SOP instance UID; an instance is kept only when it is
         0x0000. For tests of a destination that refuses.
+    classes
+        Storage SOP classes that it takes; None for all.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class PacsStandIn:
         ae_title: str = "PACS",
         port: int = 0,
         status: Callable[[str], int] = lambda _: 0x0000,
+        classes: Sequence[str] | None = None,
     ) -> None:
         prepare_library()
         self._folder = folder
@@ -66,8 +69,9 @@ class PacsStandIn:
         self._entity.require_called_aet = True
         self._entity.maximum_pdu_size = 131_072
         self._entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
-        classes = [str(cx.abstract_syntax) for cx in AllStoragePresentationContexts]
-        for uid in dict.fromkeys(classes + [one.uid for one in ACCEPTED_STORAGE]):
+        known = [str(cx.abstract_syntax) for cx in AllStoragePresentationContexts]
+        known += [one.uid for one in ACCEPTED_STORAGE]
+        for uid in dict.fromkeys(known if classes is None else classes):
             self._entity.add_supported_context(uid, list(IMAGE_SYNTAXES))
         for uid in (_STUDY_ROOT_FIND, _PATIENT_ROOT_FIND):
             self._entity.add_supported_context(uid, list(UNCOMPRESSED))

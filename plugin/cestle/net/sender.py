@@ -1,15 +1,18 @@
-"""The Storage SCU: one association for a delivery, contexts from what is sent."""
+"""The Storage SCU: one association for a delivery, contexts from what is sent.
+
+An instance may have fallbacks, in other SOP classes. All of them are proposed, and what the
+destination accepts at negotiation decides which one it is sent; it never gets two.
+"""
 
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from pydicom import dcmread
-from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
@@ -19,7 +22,7 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
 from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import OutgoingInstance
-from cestle.net.library import prepare_library
+from cestle.net.library import introduce, prepare_library
 from cestle.net.secure import client_context
 
 Acknowledged = Callable[[OutgoingInstance], None]
@@ -28,7 +31,7 @@ Acknowledged = Callable[[OutgoingInstance], None]
 # Accepted with a remark (PS3.4 table B.2-1), or held already under the same UID (PS3.7 C.4.2):
 # our UIDs are derived from study, revision and product, so an instance of the same UID is the
 # same instance, sent before a crash.
-_ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
+ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
 _REJECTED_TRANSIENT: Final = 0x02
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +110,7 @@ def send_instances(
             if not keep_going():
                 return
             status = _send_one(association, instance, destination)
-            if status in _ACKNOWLEDGED:
+            if status in ACKNOWLEDGED:
                 if status:
                     _log.warning(
                         "instance taken with a remark",
@@ -158,7 +161,9 @@ def echo(destination: Destination, config: NodeConfig) -> float:
 
 def _contexts(instances: Sequence[OutgoingInstance]) -> list[PresentationContext]:
     """One context for each SOP class and syntax, with Implicit VR as the way out."""
-    pairs = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in instances)
+    every = [form for one in instances for form in (one, *one.fallbacks)]
+    pairs = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in every)
+    pairs |= dict.fromkeys((uid, EXPLICIT_LITTLE) for one in every for uid in one.needs)
     pairs |= dict.fromkeys((uid, IMPLICIT_LITTLE) for uid, syntax in pairs if _plain(syntax))
     return [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
@@ -172,6 +177,7 @@ def _associate(
 ) -> Association:
     prepare_library()
     entity = _Entity(ae_title=config.node.ae_title)
+    introduce(entity)
     entity.connection_timeout = destination.timeout_seconds
     entity.acse_timeout = destination.timeout_seconds
     entity.dimse_timeout = destination.timeout_seconds
@@ -205,19 +211,28 @@ def _send_one(
     association: Association, instance: OutgoingInstance, destination: Destination
 ) -> int:
     """Status of one C-STORE; raises when the association is lost or must be ended."""
-    accepted = {(cx.abstract_syntax, cx.transfer_syntax[0]) for cx in association.accepted_contexts}
-    pair = (UID(instance.sop_class_uid), UID(instance.transfer_syntax_uid))
-    implicit = (pair[0], UID(IMPLICIT_LITTLE))
-    if pair not in accepted and not (_plain(pair[1]) and implicit in accepted):
+    accepted = {
+        (str(cx.abstract_syntax), str(cx.transfer_syntax[0]))
+        for cx in association.accepted_contexts
+    }
+    form = _accepted_form(instance, accepted)
+    if form is None:
         return 0x0122  # SOP class not supported (PS3.7 C.5.6)
+    if form is not instance:
+        _log.info(
+            "sent in another class",
+            destination=destination.name,
+            sop_instance_uid=form.sop_instance_uid,
+            sop_class_uid=form.sop_class_uid,
+        )
     try:
-        file = instance.path
-        answer = association.send_c_store(file if pair in accepted else dcmread(file))
+        as_stored = (form.sop_class_uid, form.transfer_syntax_uid) in accepted
+        answer = association.send_c_store(form.path if as_stored else dcmread(form.path))
     except (RuntimeError, ValueError) as fault:
         raise _lost(destination) from fault
     except OSError as fault:
         raise DeliveryError(
-            f"{instance.path.name} cannot be read ({fault.strerror}); reprocess the study",
+            f"{form.path.name} cannot be read ({fault.strerror}); reprocess the study",
             permanent=True,
         ) from fault
     status = answer.get("Status")
@@ -230,6 +245,21 @@ def _send_one(
             permanent=False,
         )
     return int(status)
+
+
+def _accepted_form(
+    instance: OutgoingInstance, accepted: Set[tuple[str, str]]
+) -> OutgoingInstance | None:
+    """The instance, or the first of its fallbacks, that the destination takes."""
+    classes = {uid for uid, _ in accepted}
+    for form in (instance, *instance.fallbacks):
+        syntaxes = {form.transfer_syntax_uid}
+        if _plain(form.transfer_syntax_uid):
+            syntaxes.add(IMPLICIT_LITTLE)
+        taken = any((form.sop_class_uid, syntax) in accepted for syntax in syntaxes)
+        if taken and classes.issuperset(form.needs):
+            return form
+    return None
 
 
 def _close(association: Association) -> None:

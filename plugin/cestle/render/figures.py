@@ -47,6 +47,16 @@ def render_figure(content: MapContent, title: str, warning: str, typeface: Typef
     return np.asarray(picture, dtype=np.uint8).copy()
 
 
+def on_canvas(picture: Pixels, rows: int, columns: int) -> Pixels:
+    """`picture` in the middle of a larger one, shape (rows, columns, 3)."""
+    canvas = np.empty((rows, columns, 3), dtype=np.uint8)
+    canvas[:] = BACKGROUND
+    top = (rows - picture.shape[0]) // 2
+    left = (columns - picture.shape[1]) // 2
+    canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return canvas
+
+
 def png_bytes(pixels: Pixels) -> bytes:
     """Encode RGB pixels, shape (rows, columns, 3), as PNG; the same pixels give the same bytes."""
     buffer = BytesIO()

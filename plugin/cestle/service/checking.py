@@ -1,14 +1,19 @@
 """What can be checked before the node starts: configuration, templates, calibration."""
 
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
-from cestle.config.classification import load_rules
 from cestle.config.node import AnalysisSection, NodeConfig, load_node_config
-from cestle.config.reporting import load_template_set
+from cestle.config.reporting import SeriesFile
+from cestle.config.template_files import template_faults
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
 from cestle.service.processing import analysis_settings
+
+_FAULTY: Final = 2
+_OWN_NAME: Final = "cestle: "
 
 
 def check_all(config_file: Path | None) -> tuple[str, ...]:
@@ -21,15 +26,40 @@ def check_all(config_file: Path | None) -> tuple[str, ...]:
         except ConfigError as fault:
             faults.append(str(fault))
     folder = TemplateFolder.default(None if config is None else config.templates.overlay_dir)
-    checks: list[Callable[[], object]] = [
-        lambda: load_rules(folder),
-        lambda: load_template_set(folder),
-    ]
+    faults += template_faults(folder)
     section = AnalysisSection() if config is None else config.analysis
-    checks.append(lambda: analysis_settings(section, folder))
-    for check in checks:
-        try:
-            check()
-        except ConfigError as fault:
-            faults.append(str(fault))
-    return tuple(faults)
+    try:
+        analysis_settings(section, folder)
+        faults += [] if config is None else _object_faults(config, folder)
+    except ConfigError as fault:
+        faults.append(str(fault))
+    return tuple(dict.fromkeys(faults))
+
+
+def check_apart(config_file: Path) -> None:
+    """The same in a process of its own, so that a node does not keep what the check loads.
+
+    Raises
+    ------
+    ConfigError
+        With every fault that was found.
+    """
+    command = [sys.executable, "-m", "cestle", "check", "--config", str(config_file)]
+    done = subprocess.run(  # noqa: S603  our own program
+        command, capture_output=True, text=True, check=False
+    )
+    if done.returncode == _FAULTY:
+        lines = [line.removeprefix(_OWN_NAME) for line in done.stderr.splitlines() if line]
+        raise ConfigError("; ".join(lines))
+
+
+def _object_faults(config: NodeConfig, folder: TemplateFolder) -> list[str]:
+    """Objects that a destination is to get although they are not made."""
+    rules = folder.load_as("objects/series.yaml", SeriesFile).objects
+    return [
+        f"destination '{one.name}' is to get {product}, which {folder.path('objects/series.yaml')} "
+        "does not enable; enable it there or take it from objects"
+        for one in config.destinations
+        for product in one.objects
+        if not rules[product].enabled
+    ]

@@ -115,11 +115,6 @@ class Computation:
         _put_in_place(work, place)
         return computed
 
-    def objects(self, revision: RevisionRecord) -> tuple[Path, ...]:
-        """The DICOM objects of a computed revision in the order of sending."""
-        place = self.folder.revision(revision.study_instance_uid, revision.number)
-        return tuple(sorted((place / "dicom").glob("*.dcm")))
-
     def _request(
         self,
         revision: RevisionRecord,

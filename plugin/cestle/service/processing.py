@@ -198,10 +198,11 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         created=request.created,
         predecessor=request.predecessor,
     )
-    objects = build_outputs(analysis, study.sources, templates, identity)
-    records = write_outputs(objects, request.out_dir / "dicom")
-    _write_pictures(build_pictures(analysis, objects, templates), request.out_dir / "pictures")
-    results = replace(analysis.results, notes=study.notes, outputs=records)
+    outputs = build_outputs(analysis, study.sources, templates, identity)
+    records = write_outputs(outputs.objects, request.out_dir / "dicom")
+    pictures = build_pictures(analysis, outputs.objects, templates)
+    _write_pictures(pictures, request.out_dir / "pictures")
+    results = replace(outputs.results, notes=study.notes, outputs=records)
     _write_results(results, request.out_dir / "results.json")
     return results
 
@@ -231,7 +232,12 @@ def _prepare(request: ProcessRequest) -> None:
             "outside the study, so that results never mix with what was received."
         )
     (out_dir / "results.json").unlink(missing_ok=True)
-    for folder, pattern in (("dicom", "[0-9][0-9]_*.dcm"), ("pictures", "*.png")):
+    written = (
+        ("dicom", "[0-9][0-9]*_*.dcm"),
+        ("dicom/fallback", "[0-9][0-9]*_*.dcm"),
+        ("pictures", "*.png"),
+    )
+    for folder, pattern in written:
         (out_dir / folder).mkdir(parents=True, exist_ok=True)
         for stale in (out_dir / folder).glob(pattern):
             stale.unlink()

@@ -3,7 +3,6 @@
 Every attempt reads in the journal what is left to do, so it may be repeated at any time.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
 from cestle.net.sender import send_instances
 from cestle.service.computation import BAD_INPUT, Computation, Computed
+from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
 from cestle.spool.journal import (
@@ -33,6 +33,7 @@ _STUDY: Final = "study"
 _MOST_ATTEMPTS: Final = 6
 """Computations of one revision, crashes of the node included, before it is set aside."""
 _CHECK_SECONDS: Final = 30.0
+_NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
 """A fault of ours may be a lack of memory that passes; it is tried three times."""
 _log = structlog.get_logger(__name__)
@@ -119,17 +120,9 @@ class Workflow:
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
         if computed.has_results:
-            place = self.folder.revision(uid, number)
-            items = [
-                DeliveryItem(
-                    sop_instance_uid=one.sop_instance_uid,
-                    path=one.path.relative_to(place).as_posix(),
-                )
-                for one in map(describe_file, self.computation.objects(revision))
-            ]
-            names = [destination.name for destination in self.config.destinations]
-            self.journal.plan_deliveries(revision, items, names, reason=computed.reason, now=now)
-            log.info("revision computed", objects=len(items))
+            plan = self._plan(revision)
+            self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
+            log.info("revision computed", objects=max(len(items) for items in plan.values()))
             return Ending.DONE
         if computed.exit_code is None:
             self.journal.advance(revision, Event.INTERRUPT, now=now)
@@ -141,6 +134,19 @@ class Workflow:
         self.journal.note_attempt(revision, computed.reason, now=now)
         log.error("computation failed")
         return Ending.AGAIN
+
+    def _plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
+        """What each destination gets."""
+        place = self.folder.revision(revision.study_instance_uid, revision.number)
+        deliverables = read_deliverables(place)
+        uids = {one.path: describe_file(place / one.path).sop_instance_uid for one in deliverables}
+        return {
+            destination.name: [
+                DeliveryItem(sop_instance_uid=uids[one.path], path=one.path)
+                for one in chosen_for(deliverables, destination)
+            ]
+            for destination in self.config.destinations
+        }
 
     def _give_up_computation(self, payload: Payload) -> None:
         revision = self._current(payload)
@@ -165,17 +171,7 @@ class Workflow:
         """Report of the revision before, named by the list of its objects."""
         if revision.predecessor is None:
             return None
-        place = self.folder.revision(revision.study_instance_uid, revision.predecessor)
-        results = place / "results.json"
-        if not results.is_file():
-            return None
-        outputs = json.loads(results.read_text(encoding="utf-8")).get("outputs", [])
-        reports = [one["path"] for one in outputs if one["product"] == "report"]
-        if not reports:
-            return None
-        name = Path(reports[0]).name
-        report = place / "dicom" / name
-        return report if report.is_file() else None
+        return report_file(self.folder.revision(revision.study_instance_uid, revision.predecessor))
 
     # Delivering
 
@@ -188,6 +184,9 @@ class Workflow:
             return Ending.DONE
         if self.stopping.is_set():
             return Ending.INTERRUPTED
+        if not delivery.planned:
+            self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
+            return Ending.DONE
         try:
             self._send(delivery, destination)
         except InputError as fault:
@@ -204,14 +203,14 @@ class Workflow:
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
-        items = self.journal.unsent(delivery)
-        outgoing = [describe_file(place / item.path) for item in items]
+        paths = [item.path for item in self.journal.unsent(delivery)]
+        instances = outgoing(place, read_deliverables(place), paths, destination)
 
         def acknowledged(instance: OutgoingInstance) -> None:
             self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
 
         send_instances(
-            outgoing,
+            instances,
             destination,
             self.config,
             acknowledged=acknowledged,

@@ -7,7 +7,7 @@ Times are seconds since the epoch, UTC.
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -586,8 +586,7 @@ class Journal:
     def plan_deliveries(
         self,
         revision: RevisionRecord,
-        items: Sequence[DeliveryItem],
-        destinations: Sequence[str],
+        plan: Mapping[str, Sequence[DeliveryItem]],
         *,
         reason: str,
         now: float,
@@ -598,10 +597,8 @@ class Journal:
         ----------
         revision
             A revision that is being computed.
-        items
-            Its objects in the order of sending.
-        destinations
-            Names of all destinations.
+        plan
+            For the name of each destination the objects that it gets, in the order of sending.
         reason
             What is to be said about the result; empty when it is complete.
         now
@@ -622,7 +619,7 @@ class Journal:
             )
             if not changed:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
-            for destination in destinations:
+            for destination, items in plan.items():
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
                     "changed) VALUES (?, ?, ?, ?, ?)",

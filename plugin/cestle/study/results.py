@@ -3,6 +3,7 @@
 A value is never missing silently: where a number is None, `reasons` of the same block says why.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -113,12 +114,25 @@ class AsymmetryResult:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputRecord:
-    """One object that was made."""
+    """One object that was made.
+
+    Parameters
+    ----------
+    product
+        Name in the series rules.
+    sop_class_uid, sop_instance_uid
+        What it is.
+    path
+        Its file, relative to the folder of the results.
+    fallbacks
+        The same object for destinations that do not take that class, by name, best first.
+    """
 
     product: str
     sop_class_uid: str
     sop_instance_uid: str
     path: str
+    fallbacks: Mapping[str, "OutputRecord"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,12 +300,13 @@ def _budget(budget: ErrorBudget) -> dict[str, float | None]:
     }
 
 
-def _output(record: OutputRecord) -> dict[str, str]:
+def _output(record: OutputRecord) -> dict[str, Any]:
     return {
         "product": record.product,
         "sop_class_uid": record.sop_class_uid,
         "sop_instance_uid": record.sop_instance_uid,
         "path": record.path,
+        "fallbacks": {name: _output(one) for name, one in record.fallbacks.items()},
     }
 
 

@@ -142,3 +142,16 @@ def test_the_json_form_is_lossless(tmp_path):
     """What a child process reads from JSON equals the configuration of its parent."""
     config = load_node_config(write(tmp_path, LEAST + '[templates]\noverlay_dir = "site"\n'))
     assert NodeConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_a_destination_chooses_among_known_objects(tmp_path):
+    """Objects and class of report of a destination are names that the program knows."""
+    known = LEAST + 'objects = ["glucest_map", "report"]\nsr_class = "enhanced"\n'
+    destination = load_node_config(write(tmp_path, known)).destinations[0]
+    assert destination.objects == ("glucest_map", "report")
+    assert destination.sr_class == "enhanced"
+    unknown = LEAST + 'objects = ["map"]\nsr_class = "basic"\n'
+    with pytest.raises(ConfigError) as fault:
+        load_node_config(write(tmp_path, unknown))
+    assert "destinations.0.objects.0" in str(fault.value)
+    assert "destinations.0.sr_class" in str(fault.value)
