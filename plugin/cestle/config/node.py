@@ -174,6 +174,34 @@ def _rises(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and numbers[0] < numbers[1]
 
 
+class MrsSection(_Section):
+    """How MEGA-PRESS spectra are analysed."""
+
+    enabled: bool = True
+    method: Literal["linear_combination", "paper"] = "linear_combination"
+    bootstrap_draws: Annotated[int, Field(ge=20, le=5000)] = 200
+    gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
+    glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
+    max_water_fwhm_hz: Annotated[float, Field(gt=0)] = 14.0
+    max_metabolite_fwhm_hz: Annotated[float, Field(gt=0)] = 10.0
+    min_snr: Annotated[float, Field(ge=0)] = 3.0
+    drift_warn_hz: Annotated[float, Field(gt=0)] = 5.0
+    drift_fail_hz: Annotated[float, Field(gt=0)] = 10.0
+    min_kept_percent: Annotated[float, Field(ge=0, le=100)] = 75.0
+    min_kept_transients: Annotated[int, Field(ge=0)] = 60
+    max_crlb_percent: Annotated[float, Field(gt=0)] = 20.0
+    missing_water: Literal["fail", "warn"] = "fail"
+
+    @model_validator(mode="after")
+    def _warns_before_it_fails(self) -> Self:
+        if self.drift_warn_hz > self.drift_fail_hz:
+            raise ValueError(
+                f"drift_warn_hz is {self.drift_warn_hz:g}, expected at most drift_fail_hz "
+                f"({self.drift_fail_hz:g})"
+            )
+        return self
+
+
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
@@ -201,6 +229,7 @@ class AnalysisSection(_Section):
     combined_score_source: str = ""
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
+    mrs: MrsSection = MrsSection()
 
     @property
     def white_matter_range(self) -> tuple[float, float] | None:

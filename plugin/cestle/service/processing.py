@@ -15,9 +15,10 @@ from cestle.biomarkers.lateralization import CallPolicy
 from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings
+from cestle.config.basis import shipped_bases
 from cestle.config.calibration import load_calibration
 from cestle.config.classification import load_rules
-from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.node import AnalysisSection, MrsSection, TemplatesSection
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
@@ -25,10 +26,14 @@ from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.dicom.study_reader import ReadStudy, read_study
 from cestle.dicom.tissue_map_reader import DEFAULT_TISSUE_SCHEME
 from cestle.errors import InputError
+from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
+from cestle.mrs.gates import GateSettings
+from cestle.mrs.megapress import FitMethod, MegaSettings
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.results import Status, StudyResults
 from cestle.study.roles import Role
+from cestle.study.spectroscopy import SpectroscopySettings
 
 Progress = Callable[[str], None]
 """Called with a few words at the start of each step."""
@@ -99,12 +104,13 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
     section
         The configuration.
     folder
-        Holds the B1 calibration that is used when the configuration names none.
+        Holds the B1 calibration that is used when the configuration names none, and the bases of
+        the spectra.
 
     Raises
     ------
     ConfigError
-        When the calibration file cannot be used.
+        When the calibration file or a basis cannot be used.
     """
     return AnalysisSettings(
         glucest=GluCestSettings(
@@ -129,6 +135,32 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         },
         call_policy=CallPolicy(section.call_policy),
         combined_score=_combined_score(section),
+        spectroscopy=SpectroscopySettings(
+            enabled=section.mrs.enabled,
+            mega=mega_settings(section.mrs),
+            bases=shipped_bases(folder) if section.mrs.enabled else (),
+        ),
+    )
+
+
+def mega_settings(section: MrsSection) -> MegaSettings:
+    """How a configuration asks for the ratios of MEGA-PRESS."""
+    return MegaSettings(
+        method=FitMethod(section.method),
+        gates=GateSettings(
+            water_fwhm_hz=section.max_water_fwhm_hz,
+            metabolite_fwhm_hz=section.max_metabolite_fwhm_hz,
+            least_snr=section.min_snr,
+            drift_warn_hz=section.drift_warn_hz,
+            drift_fail_hz=section.drift_fail_hz,
+            least_kept_percent=section.min_kept_percent,
+            least_kept_transients=section.min_kept_transients,
+            crlb_percent=section.max_crlb_percent,
+            missing_water=Verdict(section.missing_water),
+        ),
+        bootstrap_draws=section.bootstrap_draws,
+        gaba_cr_factor=section.gaba_cr_factor,
+        glx_cr_factor=section.glx_cr_factor,
     )
 
 
