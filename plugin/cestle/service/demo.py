@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cestle.config.basis import shipped_bases
 from cestle.config.node import (
     Destination,
     NodeConfig,
@@ -22,11 +23,15 @@ from cestle.config.node import (
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.report_reader import ReturnedReport, read_report
-from cestle.dicom.simulated import write_study
+from cestle.dicom.simulated import EncodingOptions, SpectroscopyForm, as_stored, write_study
 from cestle.errors import CestleError, DeliveryError, InputError
+from cestle.mrs.basis import MegaBasis
 from cestle.net.instances import describe_file
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.net.sender import echo, send_instances
+from cestle.phantom.mega_cases import USUAL_BASIS
+from cestle.phantom.mega_settings import MegaSimulation
+from cestle.phantom.megapress import simulate_mega
 from cestle.phantom.study import SimulationSettings, simulate
 from cestle.service.layout import DataFolder
 
@@ -37,7 +42,11 @@ _ALLOWED_ERRORS: Final = 4.0
 _MODEL_ERROR: Final = 0.008
 """Error of the method without noise, where the B1 calibration is only a model."""
 _STUDY: Final = SimulationSettings(seed=1, snr=100.0)
+_MEGA: Final = MegaSimulation(seed=1, drift_hz=4.0, moved=4)
+_MEGA_FORM: Final = SpectroscopyForm.FRAMES
+"""One frame for each transient, so that drift and rejection are seen."""
 _INDEX_CODES: Final = {"dai_glu_h_epi": "DAI hippocampus", "dai_glu_a_epi": "DAI amygdala"}
+_RATIO_CODES: Final = {"gaba_cr": "GABA+/Cr", "glx_cr": "Glx/Cr"}
 
 Progress = Callable[[str], None]
 
@@ -109,15 +118,16 @@ def run_demo(out: Path, progress: Progress) -> DemoOutcome:
     """
     _prepare(out)
     progress("computing a synthetic 5T study")
-    study = simulate(_STUDY)
-    files = write_study(study, out / "study")
+    study, mega = simulate(_STUDY), simulate_mega(as_stored(_MEGA, _MEGA_FORM), _basis())
+    encoding = EncodingOptions(spectroscopy=_MEGA_FORM)
+    files = write_study(study, out / "study", encoding=encoding, mega=mega)
     progress("starting the PACS stand-in and the node")
     with PacsStandIn(out / "pacs") as pacs:
         config_file = out / "node.toml"
         config_file.write_text(_configuration(_free_port(), pacs.port), encoding="utf-8")
         config = load_node_config(config_file)
         with _running_node(config_file, config, out / "node.log") as alive:
-            progress(f"sending {len(files)} images as the scanner would")
+            progress(f"sending {len(files)} objects as the scanner would")
             _send(files, config)
             sent = time.monotonic()
             progress("waiting for the results in the PACS")
@@ -127,7 +137,14 @@ def run_demo(out: Path, progress: Progress) -> DemoOutcome:
         returned = _keep_returned(made, pacs, out / "dicom")
     shutil.copytree(place / "pictures", out / "pictures")
     shutil.copy(place / "results.json", out)
-    return _outcome(study.truth, made, returned, seconds)
+    truth = {**study.truth, "mrs": mega.truth.to_json()}
+    return _outcome(truth, made, returned, seconds)
+
+
+def _basis() -> MegaBasis:
+    """The basis that the spectra are made of."""
+    bases = {basis.settings.name: basis for basis in shipped_bases(TemplateFolder.default())}
+    return bases[USUAL_BASIS]
 
 
 def _prepare(out: Path) -> None:
@@ -263,14 +280,21 @@ def _outcome(
     for product, file in returned:
         if product == "report":
             report = read_report(file, codes)
+    wanted = [
+        (name, key, truth["asymmetry"]["slice"][key], made["asymmetry"][key])
+        for key, name in _INDEX_CODES.items()
+    ]
+    wanted += [
+        (name, key, truth["mrs"][key], made["mrs"][key]) for key, name in _RATIO_CODES.items()
+    ]
     comparisons = tuple(
         Comparison(
             name=name,
-            truth=truth["asymmetry"]["slice"][index],
-            measured=report.numbers.get(codes.get(index).value),
-            standard_error=(made["asymmetry"][index] or {}).get("standard_error"),
+            truth=true_value,
+            measured=report.numbers.get(codes.get(key).value),
+            standard_error=(estimate or {}).get("standard_error"),
         )
-        for index, name in _INDEX_CODES.items()
+        for name, key, true_value, estimate in wanted
     )
     rule = made["lateralization"]
     above = truth["asymmetry"]["slice"]["dai_glu_h_epi"] > rule["cutoff"]
