@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cestle.errors import ProtocolError
 from cestle.mrs.alignment import Alignment, AlignmentSettings, align
-from cestle.mrs.arrival import Arrived, receive
+from cestle.mrs.arrival import receive
 from cestle.mrs.averaging import mean_of, neighbours, weights_of
 from cestle.mrs.band import moved
 from cestle.mrs.comparison import compare
@@ -101,14 +101,16 @@ def prepare(
         _Group.of(near, where, np.flatnonzero(chosen), series, settings)
         for chosen in (states.edit_on, ~states.edit_on)
     )
-    on, off, eddy_notes = _without_eddies(on, off, arrived.water, protocol)
+    eddies, eddy_notes = _eddies(off.mean, arrived.water, protocol)
+    on, off = on.without_eddies(eddies), off.without_eddies(eddies)
     on, off = on.without_water(protocol, settings), off.without_water(protocol, settings)
     creatine = creatine_fit(off.mean, protocol)
     absolute = reference(creatine)
     on, off = on.turned(absolute, protocol), off.turned(absolute, protocol)
     relative = pair(on.mean, off.mean, protocol, creatine)
     on = on.turned(relative, protocol)
-    correlation, comparison = _compared(arrived, where, on, off, protocol)
+    theirs = None if arrived.difference is None else without_eddies(arrived.difference, eddies)
+    correlation, comparison = _compared(theirs, where, on, off, protocol)
     return PreparedMega(
         spectra=_spectra(on, off, series),
         water=arrived.water,
@@ -213,6 +215,9 @@ class _Group:
             ),
         )
 
+    def without_eddies(self, phase: Real) -> "_Group":
+        return replace(self, fids=without_eddies(self.fids, phase))
+
     def without_water(self, protocol: MegaProtocol, settings: PreparationSettings) -> "_Group":
         modes = WaterModes.of(self.mean, protocol, settings.water)
         return replace(self, fids=modes.taken_from(self.fids))
@@ -240,32 +245,30 @@ def _require_enough(kept: Bool, series: MegaSeries) -> None:
         )
 
 
-def _without_eddies(
-    on: _Group, off: _Group, water: Complex | None, protocol: MegaProtocol
-) -> tuple[_Group, _Group, tuple[str, ...]]:
-    """Both groups without the phase of water, unless creatine is less of a line then."""
+def _eddies(
+    off: Complex, water: Complex | None, protocol: MegaProtocol
+) -> tuple[Real, tuple[str, ...]]:
+    """Phase that eddy currents left; zeros where there is no water or creatine suffers from it."""
+    none = np.zeros(len(off))
     if water is None:
-        return on, off, ()
+        return none, ()
     phase = eddy_phase(water, protocol)
     before, after = (
-        creatine_fit(fid, protocol).misfit for fid in (off.mean, without_eddies(off.mean, phase))
+        creatine_fit(fid, protocol).misfit for fid in (off, without_eddies(off, phase))
     )
     if after > _WORSE * before:
-        note = "the phase of the water reference distorts creatine; eddy currents were left"
-        return on, off, (note,)
-    on, off = (replace(group, fids=without_eddies(group.fids, phase)) for group in (on, off))
-    return on, off, ()
+        return none, (
+            "the phase of the water reference distorts creatine; eddy currents were left",
+        )
+    return phase, ()
 
 
 def _compared(
-    arrived: Arrived, where: Whereabouts, on: _Group, off: _Group, protocol: MegaProtocol
+    theirs: Complex | None, where: Whereabouts, on: _Group, off: _Group, protocol: MegaProtocol
 ) -> tuple[float | None, tuple[str, ...]]:
     """The scanner's difference with what was taken from OFF on the whole taken away."""
-    theirs = arrived.difference
     if theirs is None:
         return None, ()
-    if theirs.shape != on.mean.shape:
-        return None, ("the scanner's difference does not have the shape of the FIDs",)
     frequency = np.median(where.frequency_hz[off.kept] + off.frequency_hz[off.kept_rows])
     turn = np.sum(np.exp(1j * (np.angle(where.creatine[off.kept]) + off.phase_rad[off.kept_rows])))
     same = moved(theirs[None], protocol.dwell_s, np.array([frequency]), np.array([np.angle(turn)]))
