@@ -13,6 +13,7 @@ Eilers PHC, Marx BD. Stat Sci 1996;11:89-121. doi:10.1214/ss/1038425655
 MacKay DJC. Neural Comput 1992;4:415-447. doi:10.1162/neco.1992.4.3.415
 """
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -53,10 +54,8 @@ def solve_with_baseline(
     for _ in range(_ROUNDS):
         rms = float(np.sqrt(np.mean(fit.residual**2)))
         problem = replace(problem, sigma=max(noise, rms))
-        spread = max(
-            (share * height for share in SPREADS),
-            key=lambda trial, fit=fit, problem=problem: _evidence(fit, problem, trial),
-        )
+        trials = [share * height for share in SPREADS]
+        spread = trials[int(np.argmax([_evidence(fit, problem, trial) for trial in trials]))]
         fit = solve(_bent(problem, freedom * spread), fit.parameters)
     return fit
 
@@ -75,5 +74,5 @@ def _bent(problem: SeparableProblem, spread: float) -> SeparableProblem:
 
 def _evidence(fit: SeparableFit, problem: SeparableProblem, spread: float) -> float:
     """Log-evidence of a width, at the envelope of a fit."""
-    ranks = problem.smooth.shape[1] - 2
-    return log_evidence(_bent(problem, spread), fit) - ranks * float(np.log(spread))
+    ranks = float(problem.smooth.shape[1] - 2)
+    return log_evidence(_bent(problem, spread), fit) - ranks * math.log(spread)

@@ -113,7 +113,7 @@ class MegaBasis:
 
 
 def select_bases(
-    bases: Iterable[MegaBasis], *, frequency_mhz: float, echo_time_ms: float | None
+    bases: Iterable[MegaBasis], *, frequency_mhz: float, echo_time_ms: float
 ) -> tuple[MegaBasis, ...]:
     """The bases that fit a measurement, in their order.
 
@@ -124,7 +124,7 @@ def select_bases(
     frequency_mhz
         Transmitter frequency of the header [MHz].
     echo_time_ms
-        TE of the header; None to choose by frequency alone [ms].
+        TE of the header [ms].
 
     Raises
     ------
@@ -139,20 +139,17 @@ def select_bases(
         {(basis.settings.frequency_mhz, basis.settings.echo_time_ms) for basis in every}
     )
     have = ", ".join(f"{frequency:g} MHz at TE {echo:g} ms" for frequency, echo in settings)
-    wanted = "TE" if echo_time_ms is None else f"{echo_time_ms:g}"
     raise ProtocolError(
-        f"no basis fits {frequency_mhz:g} MHz at TE {wanted} ms (there is: "
+        f"no basis fits {frequency_mhz:g} MHz at TE {echo_time_ms:g} ms (there is: "
         f"{have or 'none'}); run cestle simulate-basis --frequency-mhz {frequency_mhz:g} "
-        f"--echo-time-ms {wanted} --out FILE and put the file into the folder "
+        f"--echo-time-ms {echo_time_ms:g} --out FILE and put the file into the folder "
         "basis/ of the site's templates."
     )
 
 
-def _fits(basis: MegaBasis, frequency_mhz: float, echo_time_ms: float | None) -> bool:
+def _fits(basis: MegaBasis, frequency_mhz: float, echo_time_ms: float) -> bool:
     settings = basis.settings
-    near = abs(settings.frequency_mhz - frequency_mhz) <= (
-        FREQUENCY_TOLERANCE * settings.frequency_mhz
-    )
-    return near and (
-        echo_time_ms is None or abs(settings.echo_time_ms - echo_time_ms) <= ECHO_TOLERANCE_MS
+    return (
+        abs(settings.frequency_mhz - frequency_mhz) <= FREQUENCY_TOLERANCE * settings.frequency_mhz
+        and abs(settings.echo_time_ms - echo_time_ms) <= ECHO_TOLERANCE_MS
     )

@@ -10,7 +10,7 @@ from cestle.mrs.basis import LineList, MegaBasis
 from cestle.mrs.line_shape import gauss_profile, lorentz_profile, phase_profile, shift_profile
 from cestle.mrs.series import MegaProtocol
 from cestle.mrs.spectrum import time_axis
-from cestle.physics import Bool, Complex
+from cestle.physics import Bool, Complex, Real
 
 GABA_PPM: Final = (2.80, 3.20)
 """Where the area of GABA+ is counted (see `cestle.mrs.result.CONVENTION`)."""
@@ -197,6 +197,15 @@ def pair_components(unedited: Complex, dwell_s: float) -> tuple[Component, ...]:
 def chosen(components: Sequence[Component], names: Sequence[str]) -> Bool:
     """Which components have one of these names, shape (component,)."""
     return np.array([component.name in names for component in components])
+
+
+def area_weights(components: Sequence[Component], names: Sequence[str], amplitudes: int) -> Real:
+    """What sums amplitudes to the signed area of some components, shape (amplitude,)."""
+    weights = np.zeros(amplitudes)
+    for place, component in enumerate(components):
+        if component.name in names:
+            weights[place] = component.area
+    return weights
 
 
 def _joined(*lists: LineList) -> LineList:

@@ -21,6 +21,7 @@ from cestle.mrs.components import (
     NARROWED,
     TURNED,
     Component,
+    area_weights,
     chosen,
     difference_components,
     pair_components,
@@ -125,11 +126,7 @@ class DifferenceFit:
 
     def weights(self, *wanted: str) -> Real:
         """What sums amplitudes to the area of some components, shape (amplitude,)."""
-        weights = np.zeros(len(self.fit.amplitudes))
-        for place, component in enumerate(self.components):
-            if component.name in wanted:
-                weights[place] = component.area
-        return weights
+        return area_weights(self.components, wanted, len(self.fit.amplitudes))
 
     def signal(self, *wanted: str) -> Real:
         """Spectrum of some components as fitted, shape (row,) [a.u.]."""

@@ -7,31 +7,33 @@ from typing import Final
 
 import numpy as np
 
-from cestle.errors import NumericalError, ProtocolError
-from cestle.measurement import Estimate
+from cestle.errors import ConfigError, NumericalError, ProtocolError
 from cestle.mrs.basis import MegaBasis, select_bases
+from cestle.mrs.components import GABA_PPM
 from cestle.mrs.curves import difference_curves, off_curves
-from cestle.mrs.difference_fit import GABA_PLUS, GLX, DifferenceModel
+from cestle.mrs.difference_fit import GABA_PLUS, DifferenceModel
 from cestle.mrs.gates import FitQuality, GateSettings, assess_mega
 from cestle.mrs.linear_combination import LinearCombination, fit_linear_combination, model_spread
-from cestle.mrs.paper_chain import quantify_as_published
-from cestle.mrs.peaks import PeakRatios, fit_peaks
+from cestle.mrs.paper_chain import fit_as_published
+from cestle.mrs.peaks import PeakModel, PeakRatios, fit_peaks
 from cestle.mrs.preparation import PreparationSettings, prepare
 from cestle.mrs.quality import PreparedQuality, measure
-from cestle.mrs.research import halved, research_values
+from cestle.mrs.ratios import Ratios, fitted_ratios, published_ratios
+from cestle.mrs.research import research_values
 from cestle.mrs.result import MegaAnalysis, MegaResult, ModelSpread
+from cestle.mrs.separable import SeparableFit
 from cestle.mrs.series import EditedSpectra, MegaSeries, PreparedMega
-from cestle.mrs.uncertainty import Bounds, Draws, bootstrap, bounds, combined
-from cestle.physics import Real
+from cestle.mrs.uncertainty import bootstrap, bounds
 
-MODEL: Final = "linear combination, variable projection, cestle-lcm/1"
+MODEL: Final = "linear combination by variable projection, cestle-lcm/1"
 PAPER_MODEL: Final = (
     "as published: HSVD, Hanning, 4096 points, NAA reference, polynomial baseline, peaks"
 )
 DISAGREEMENT: Final = 0.35
 """Relative difference to the peak model from which on it is said."""
 
-_GABA_PPM: Final = (2.8, 3.2)
+_LINE_TERMS: Final = ("lorentz", "gauss2", "shift", "phase", "tCr width", "tCho width")
+_NATURAL_ZERO: Final = ("lorentz", "gauss2")
 
 
 class FitMethod(StrEnum):
@@ -54,7 +56,7 @@ class MegaSettings:
     preparation, model, gates
         Settings of the steps.
     bootstrap_draws
-        Number of draws of the bootstrap.
+        Number of draws of the bootstrap, 0 for none.
     gaba_cr_factor, glx_cr_factor
         Calibration factors of the site, 1 for none.
     """
@@ -67,6 +69,22 @@ class MegaSettings:
     gaba_cr_factor: float = 1.0
     glx_cr_factor: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no number.
+
+        Raises
+        ------
+        ConfigError
+            When a factor is not a positive number, or the draws are negative.
+        """
+        for factor in (self.gaba_cr_factor, self.glx_cr_factor):
+            if not 0.0 < factor < np.inf:
+                raise ConfigError(
+                    f"a calibration factor is {factor:g}; give a positive number, 1 for none."
+                )
+        if self.bootstrap_draws < 0:
+            raise ConfigError(f"{self.bootstrap_draws} bootstrap draws; give 0 or more.")
+
 
 def quantify_mega_press(
     series: MegaSeries, bases: Sequence[MegaBasis], settings: MegaSettings = MegaSettings()
@@ -78,7 +96,7 @@ def quantify_mega_press(
     series
         As read.
     bases
-        All bases, the preferred one first.
+        All bases, the preferred one first; those that fit frequency and TE are used.
     settings
         How the ratios are made.
 
@@ -109,39 +127,34 @@ def quantify_prepared(
     NumericalError
         When there is no number to be trusted.
     """
-    spectra = prepared.spectra
+    spectra, quality = prepared.spectra, measure(prepared)
     fits = fit_linear_combination(spectra, _fitting(spectra, bases), settings.model)
-    best = fits[0]
-    spread = model_spread(spectra, fits, settings.model)
-    limits = bounds(best, spectra)
+    best, spread = fits[0], model_spread(spectra, fits, settings.model)
     draws = bootstrap(best, spectra, draws=settings.bootstrap_draws)
-    quality = measure(prepared)
-    peaks, paper = _attempt(fit_peaks, spectra), _attempt(quantify_as_published, spectra)
-    ratios = _ratios(best, spread, limits, draws)
+    peaks, paper = _beside(fit_peaks, spectra), _beside(fit_as_published, spectra)
+    ratios = fitted_ratios(best, spread, bounds(best, spectra), draws)
     if settings.method is FitMethod.PAPER:
         ratios = _published(paper, spread)
-    gaba_cr = _scaled(ratios.gaba_cr, settings.gaba_cr_factor)
-    glx_cr = _scaled(ratios.glx_cr, settings.glx_cr_factor)
+    disagreement = _disagreement(ratios, peaks)
+    ratios = ratios.calibrated(settings.gaba_cr_factor, settings.glx_cr_factor)
     result = MegaResult(
-        gaba_cr=gaba_cr,
-        glx_cr=glx_cr,
-        glx_gaba=_quotient(glx_cr, gaba_cr, ratios.log_error),
-        crlb_percent={
-            "gaba_cr": _percent(limits.gaba_cr, best.gaba_cr),
-            "glx_cr": _percent(limits.glx_cr, best.glx_cr),
-        },
-        model_spread=spread,
-        research=research_values(best, draws, quality, peaks, paper)
-        | halved({"gaba_cr": gaba_cr, "glx_cr": glx_cr}),
+        gaba_cr=ratios.gaba_cr,
+        glx_cr=ratios.glx_cr,
+        glx_gaba=ratios.glx_gaba,
+        crlb_percent=ratios.crlb_percent,
+        model_spread=_calibrated(spread, settings),
+        research=research_values(ratios, best, draws, quality, peaks, paper),
         model=MODEL if settings.method is FitMethod.LINEAR_COMBINATION else PAPER_MODEL,
         basis=f"{best.basis.settings.name} {best.basis.settings.version}",
-        gates=assess_mega(quality, _fit_quality(best, limits, gaba_cr, glx_cr), settings.gates),
+        gates=assess_mega(quality, _fit_quality(best, ratios), settings.gates),
         transients_used=_count(prepared, kept=True),
         transients_rejected=_count(prepared, kept=False),
         notes=(
             *prepared.decisions,
             *prepared.notes,
-            *_notes(quality, gaba_cr, peaks, settings),
+            *_unchecked(quality),
+            *disagreement,
+            *_factors(settings),
         ),
     )
     return MegaAnalysis(
@@ -152,143 +165,70 @@ def quantify_prepared(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Ratios:
-    """Both ratios with errors, and the standard error of the logarithm of their quotient."""
-
-    gaba_cr: Estimate
-    glx_cr: Estimate
-    log_error: float | None
-
-
 def _fitting(spectra: EditedSpectra, bases: Sequence[MegaBasis]) -> tuple[MegaBasis, ...]:
     protocol = spectra.protocol
     if protocol.echo_time_ms is None:
         raise ProtocolError(
-            "the spectra state no echo time, so no basis can be chosen; export them with EchoTime."
+            "the spectra state no echo time, so no basis can be chosen; send them with TE, or "
+            "configure it."
         )
     return select_bases(
         bases, frequency_mhz=protocol.frequency_mhz, echo_time_ms=protocol.echo_time_ms
     )
 
 
-def _ratios(
-    fit: LinearCombination, spread: dict[str, ModelSpread], limits: Bounds, draws: Draws
-) -> _Ratios:
-    """Values of the fit; the error is the larger of bound and scatter, with that of the model."""
-    creatine = _creatine_weights(fit)
-    gaba = fit.difference.weights(*GABA_PLUS)
-    glx = fit.difference.weights(*GLX)
-    scatter_gaba = draws.scatter(lambda low, high: high @ gaba / (low @ creatine))
-    scatter_glx = draws.scatter(lambda low, high: high @ glx / (low @ creatine))
-    noise = {
-        "gaba_cr": _larger(limits.gaba_cr, scatter_gaba),
-        "glx_cr": _larger(limits.glx_cr, scatter_glx),
-    }
-    values = {"gaba_cr": fit.gaba_cr, "glx_cr": fit.glx_cr}
-    found = {
-        name: Estimate(value=values[name], standard_error=combined(noise[name], spread[name]))
-        for name in values
-    }
-    return _Ratios(**found, log_error=_log_error(found, limits))
-
-
-def _log_error(found: dict[str, Estimate], limits: Bounds) -> float | None:
-    """Of Glx over GABA+: noise of both together, choice of the model of each."""
-    if limits.glx_gaba is None:
-        return None
-    relative = [
-        estimate.standard_error / estimate.value
-        for estimate in found.values()
-        if estimate.standard_error is not None and estimate.value > 0.0
-    ]
-    return float(np.hypot(limits.glx_gaba, max(relative, default=0.0)))
-
-
-def _creatine_weights(fit: LinearCombination) -> Real:
-    weights = np.zeros(len(fit.off.fit.amplitudes))
-    place = [part.name for part in fit.off.components].index("tCr")
-    weights[place] = fit.off.creatine_area / fit.off.amplitude("tCr")
-    return weights
-
-
-def _published(paper: PeakRatios | None, spread: dict[str, ModelSpread]) -> _Ratios:
-    if paper is None:
-        raise NumericalError(
-            "the published chain gives no peaks on these spectra; configure the method "
-            "linear_combination or look at the spectra."
-        )
-    found = {}
-    for name, one in (("gaba_cr", paper.gaba_cr), ("glx_cr", paper.glx_cr)):
-        error = combined(one.standard_error or 0.0, spread[name])
-        found[name] = Estimate(value=one.value, standard_error=error)
-    return _Ratios(**found, log_error=None)
-
-
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    error = estimate.standard_error
-    return Estimate(
-        value=factor * estimate.value, standard_error=None if error is None else factor * error
-    )
-
-
-def _quotient(above: Estimate, below: Estimate, log_error: float | None) -> Estimate:
-    """Glx over GABA+.
-
-    Raises
-    ------
-    NumericalError
-        When there is no GABA+ to divide by.
-    """
-    if not below.value > 0.0:
-        raise NumericalError(
-            "no GABA+ was found in the difference spectrum, so Glx over GABA+ has no value; look "
-            "at the editing pulse and the quality of the series."
-        )
-    value = above.value / below.value
-    if log_error is None:
-        relative = [
-            (one.standard_error or 0.0) / abs(one.value) for one in (above, below) if one.value
-        ]
-        log_error = float(np.linalg.norm(relative))
-    return Estimate(value=value, standard_error=abs(value) * log_error)
-
-
-def _fit_quality(
-    fit: LinearCombination, limits: Bounds, gaba_cr: Estimate, glx_cr: Estimate
-) -> FitQuality:
-    difference = fit.difference
-    noise = max(difference.noise, float(np.finfo(np.float64).tiny))
-    ppm = difference.fit.problem.window.ppm
-    under = (ppm >= _GABA_PPM[0]) & (ppm <= _GABA_PPM[1])
-    height = float(np.max(difference.signal(*GABA_PLUS)[under]))
-    residual = difference.fit.residual[under]
-    return FitQuality(
-        gaba_snr=height / noise,
-        gaba_crlb_percent=_percent(limits.gaba_cr, fit.gaba_cr),
-        residual_over_noise=float(np.sqrt(np.mean(residual**2))) / noise,
-        lines_at_bound=int(np.sum(~fit.off.fit.loose)),
-        gaba_cr=gaba_cr.value,
-        glx_cr=glx_cr.value,
-    )
-
-
-def _attempt(
-    quantify: Callable[[EditedSpectra], PeakRatios], spectra: EditedSpectra
+def _beside(
+    model: Callable[[EditedSpectra], PeakModel], spectra: EditedSpectra
 ) -> PeakRatios | None:
     """Ratios by a model that stands beside; None where it finds nothing."""
     try:
-        return quantify(spectra)
-    except (NumericalError, ProtocolError):
+        return model(spectra).ratios()
+    except NumericalError:
         return None
 
 
-def _larger(bound: float, scatter: float | None) -> float:
-    return bound if scatter is None else max(bound, scatter)
+def _published(paper: PeakRatios | None, spread: dict[str, ModelSpread]) -> Ratios:
+    if paper is None:
+        raise NumericalError(
+            "the published chain finds no peaks in these spectra; configure the method "
+            f"{FitMethod.LINEAR_COMBINATION} or look at the spectra."
+        )
+    return published_ratios(paper, spread)
 
 
-def _percent(error: float, value: float) -> float:
-    return 100.0 * error / abs(value) if value else float("inf")
+def _calibrated(spread: dict[str, ModelSpread], settings: MegaSettings) -> dict[str, ModelSpread]:
+    factors = {"gaba_cr": settings.gaba_cr_factor, "glx_cr": settings.glx_cr_factor}
+    return {
+        ratio: ModelSpread(
+            values={name: factors[ratio] * value for name, value in one.values.items()}
+        )
+        for ratio, one in spread.items()
+    }
+
+
+def _fit_quality(fit: LinearCombination, ratios: Ratios) -> FitQuality:
+    difference = fit.difference
+    noise = max(difference.noise, float(np.finfo(np.float64).tiny))
+    ppm = difference.fit.problem.window.ppm
+    under = (ppm >= GABA_PPM[0]) & (ppm <= GABA_PPM[1])
+    residual = difference.fit.residual[under]
+    return FitQuality(
+        gaba_snr=float(np.max(difference.signal(*GABA_PLUS)[under])) / noise,
+        gaba_crlb_percent=ratios.crlb_percent.get("gaba_cr"),
+        residual_over_noise=float(np.sqrt(np.mean(residual**2))) / noise,
+        terms_at_bound=_at_bound(fit.off.fit) + _at_bound(difference.fit),
+        gaba_cr=ratios.gaba_cr.value,
+        glx_cr=ratios.glx_cr.value,
+    )
+
+
+def _at_bound(fit: SeparableFit) -> int:
+    """Terms of the common line at a bound; a width may be zero."""
+    return sum(
+        not loose and not (term.name in _NATURAL_ZERO and value <= term.low)
+        for term, value, loose in zip(fit.problem.terms, fit.parameters, fit.loose, strict=True)
+        if term.name in _LINE_TERMS
+    )
 
 
 def _count(prepared: PreparedMega, *, kept: bool) -> int | None:
@@ -297,27 +237,34 @@ def _count(prepared: PreparedMega, *, kept: bool) -> int | None:
     return sum((one.rejected is None) is kept for one in prepared.transients)
 
 
-def _notes(
-    quality: PreparedQuality,
-    gaba_cr: Estimate,
-    peaks: PeakRatios | None,
-    settings: MegaSettings,
-) -> tuple[str, ...]:
+def _unchecked(quality: PreparedQuality) -> tuple[str, ...]:
+    """What could not be checked."""
     notes = []
     if quality.water is None:
-        notes.append("no unsuppressed water was sent: its width cannot be checked")
-    factors = (settings.gaba_cr_factor, settings.glx_cr_factor)
-    if factors != (1.0, 1.0):
+        notes.append("the width of unsuppressed water could not be checked")
+    if quality.kept is None:
         notes.append(
-            f"calibration factors of the site: {factors[0]:g} GABA+/Cr, {factors[1]:g} Glx/Cr"
-        )
-    if peaks is None:
-        notes.append("the peak model found no peaks, so nothing stands beside the fit")
-    elif abs(peaks.gaba_cr.value * settings.gaba_cr_factor - gaba_cr.value) > DISAGREEMENT * abs(
-        gaba_cr.value
-    ):
-        notes.append(
-            f"the peak model reads {peaks.gaba_cr.value:.3f} for GABA+/Cr, more than "
-            f"{DISAGREEMENT:.0%} apart; look at the fit before the number is used"
+            "averages made by the scanner: drift, motion and corrupted transients could not be "
+            "checked, and the error holds noise and the choice of the model only"
         )
     return tuple(notes)
+
+
+def _disagreement(ratios: Ratios, peaks: PeakRatios | None) -> tuple[str, ...]:
+    """What the peak model says of GABA+/Cr, before any factor of the site."""
+    if peaks is None:
+        return ("the peak model found nothing, so nothing stands beside the fit",)
+    value, beside = ratios.gaba_cr.value, peaks.gaba_cr.value
+    if abs(beside - value) <= DISAGREEMENT * abs(value):
+        return ()
+    return (
+        f"the peak model reads {beside:.3f} for GABA+/Cr against {value:.3f}, more than "
+        f"{DISAGREEMENT:.0%} apart; look at the fit before the number is used",
+    )
+
+
+def _factors(settings: MegaSettings) -> tuple[str, ...]:
+    factors = (settings.gaba_cr_factor, settings.glx_cr_factor)
+    if factors == (1.0, 1.0):
+        return ()
+    return (f"calibration factors of the site: {factors[0]:g} GABA+/Cr, {factors[1]:g} Glx/Cr",)

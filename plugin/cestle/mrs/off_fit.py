@@ -8,7 +8,7 @@ import numpy as np
 from cestle.errors import NumericalError
 from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
-from cestle.mrs.components import Component, chosen, off_components
+from cestle.mrs.components import Component, area_weights, chosen, off_components
 from cestle.mrs.fit_window import FitWindow
 from cestle.mrs.line_shape import common_terms, extra_width, own_shift
 from cestle.mrs.quality import noise_of
@@ -56,6 +56,10 @@ class OffFit:
         """Signed area of a component, in the unit of the FID's amplitude [a.u.]."""
         area = next(part.area for part in self.components if part.name == name)
         return self.amplitude(name) * area
+
+    def weights(self, *wanted: str) -> Real:
+        """What sums amplitudes to the area of some components, shape (amplitude,)."""
+        return area_weights(self.components, wanted, len(self.fit.amplitudes))
 
     @property
     def creatine_area(self) -> float:

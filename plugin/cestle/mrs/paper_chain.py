@@ -1,99 +1,116 @@
-"""The published processing of this protocol, step by step, so that a site can reproduce it.
+"""The processing that the 5T study of temporal lobe epilepsy describes, step by step.
 
-Residual water by HSVD (done before), Hanning apodisation, zero filling to 4096 points, NAA as the
-frequency reference, a polynomial baseline, a fixed phase from creatine, choline and NAA, the
-difference, and nonlinear least squares on peaks. Where the publication gives no number the choice
-is ours and stands as a constant below. Apodisation broadens lines and leaves their areas alone.
+Residual water by Hankel singular value decomposition, Hanning window, zero filling to 4096 points,
+NAA as the frequency reference, polynomial baseline, a fixed phase from Cr, Cho and NAA, difference,
+nonlinear least squares on peaks. What the description leaves open - regions and degree of the
+polynomial, shapes of the peaks - is chosen here. Its OFF − ON is ON − OFF here: only the sign.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from cestle.mrs.band import moved
-from cestle.mrs.peaks import FIT_PPM, PeakRatios, peak_ratios
-from cestle.mrs.quality import naa_fit
-from cestle.mrs.referencing import creatine_fit
+from cestle.errors import NumericalError
+from cestle.mrs.fit_window import FitWindow
+from cestle.mrs.peaks import (
+    DIFFERENCE_PPM,
+    OFF_PPM,
+    PeakModel,
+    creatine_peaks,
+    edited_peaks,
+)
 from cestle.mrs.series import EditedSpectra, MegaProtocol
-from cestle.mrs.spectrum import ppm_axis, to_spectrum
-from cestle.physics import Bool, Complex, Real
+from cestle.mrs.spectrum import frequency_hz, time_axis, to_spectrum
+from cestle.mrs.water import WaterModes, WaterSettings
+from cestle.physics import Complex, Real
 
-POINTS: Final = 4096
-BASELINE_DEGREE: Final = 4
-_PEAKS_PPM: Final = ((2.82, 3.32), (3.58, 4.02))
-"""Left out of the polynomial: GABA+ and choline, Glx and the other creatine."""
+ZERO_FILLED: Final = 4096
+NAA_PPM: Final = 2.008
+
+_SINGLETS: Final[Mapping[str, tuple[float, float]]] = {
+    "NAA": (1.93, 2.09),
+    "Cr": (2.95, 3.11),
+    "Cho": (3.14, 3.28),
+}
+_FLAT_PPM: Final = ((0.3, 0.7), (1.5, 1.8), (2.75, 2.88), (3.32, 3.45), (4.15, 4.25))
+_DEGREE: Final = 3
 
 
-def quantify_as_published(spectra: EditedSpectra) -> PeakRatios:
-    """GABA+/Cr and Glx/Cr by the published chain, full difference.
+def fit_as_published(spectra: EditedSpectra) -> PeakModel:
+    """Run the chain on mean ON and mean OFF.
 
     Parameters
     ----------
     spectra
-        Prepared spectra; residual water is gone.
+        Prepared spectra.
 
     Raises
     ------
     NumericalError
-        When creatine or the range of the fit is missing.
+        When NAA is not found in OFF, or the spectrum does not reach over what is fitted.
     """
-    protocol = spectra.protocol
-    on, off = (zero_filled(hanning(fid)) for fid in (spectra.on, spectra.off))
-    turn_hz, phase_rad = _reference(off, protocol)
-    on, off = moved(
-        np.stack([on, off]),
-        protocol.dwell_s,
-        np.full(2, turn_hz),
-        np.full(2, phase_rad),
-    )
-    difference = without_baseline(on, protocol) - without_baseline(off, protocol)
-    return peak_ratios(
-        difference,
-        creatine_fit(off, protocol),
-        protocol,
-        baseline_degree=-1,
-        oversampling=len(off) / len(spectra.off),
+    protocol, points = spectra.protocol, len(spectra.off)
+    hanning = 0.5 * (1.0 + np.cos(np.pi * np.arange(points) / points))
+    fids = [_without_water(fid, protocol) * hanning for fid in (spectra.on, spectra.off)]
+    turn = _reference(fids[1], protocol)
+    on, off = (_flattened(fid * turn, protocol) for fid in fids)
+    off_window = _window(points, protocol, OFF_PPM)
+    edited_window = _window(points, protocol, DIFFERENCE_PPM)
+    return PeakModel(
+        off=creatine_peaks(off[off_window.rows], off_window, protocol, hanning),
+        difference=edited_peaks((on - off)[edited_window.rows], edited_window, protocol, hanning),
     )
 
 
-def hanning(fid: Complex) -> Complex:
-    """A FID times the falling half of a Hanning window, 1 at its first point."""
-    count = len(fid)
-    window = 0.5 * (1.0 + np.cos(np.pi * np.arange(count) / count))
-    filtered: Complex = fid * window
-    return filtered
+def _length(points: int) -> int:
+    return max(ZERO_FILLED, points)
 
 
-def zero_filled(fid: Complex) -> Complex:
-    """A FID with zeros up to `POINTS`; longer ones stay as they are."""
-    return np.pad(fid, (0, max(0, POINTS - len(fid))))
+def _without_water(fid: Complex, protocol: MegaProtocol) -> Complex:
+    return WaterModes.of(fid, protocol, WaterSettings()).taken_from(fid)
 
 
-def _reference(off: Complex, protocol: MegaProtocol) -> tuple[float, float]:
-    """Frequency of NAA off its place [Hz], and the phase of the three singlets together [rad]."""
-    naa, others = naa_fit(off, protocol), creatine_fit(off, protocol)
-    total = naa.amplitudes[0] + others.amplitudes.sum()
-    return naa.shift_hz, float(np.angle(total))
+def _axis_ppm(length: int, protocol: MegaProtocol) -> Real:
+    shift = frequency_hz(length, protocol.dwell_s) / protocol.frequency_mhz
+    axis: Real = protocol.transmitter_ppm + shift
+    return axis
 
 
-def without_baseline(fid: Complex, protocol: MegaProtocol) -> Complex:
-    """A FID whose spectrum has lost the polynomial that runs between the peaks."""
-    axis, spectrum = ppm_axis(len(fid), protocol), to_spectrum(fid)
-    inside = (axis >= FIT_PPM[0]) & (axis <= FIT_PPM[1])
-    between = inside & ~_under_peaks(axis)
-    place = (axis - FIT_PPM[0]) / (FIT_PPM[1] - FIT_PPM[0]) * 2.0 - 1.0
-    legendre = np.polynomial.legendre.legvander(place, BASELINE_DEGREE)
-    coefficients = np.linalg.lstsq(legendre[between], spectrum[between].real, rcond=None)[0]
-    flat = spectrum.copy()
-    flat[inside] -= legendre[inside] @ coefficients
-    back = np.fft.ifft(np.fft.ifftshift(flat))
-    back[0] *= 2.0
-    cleaned: Complex = back
-    return cleaned
+def _reference(off: Complex, protocol: MegaProtocol) -> Complex:
+    """Frequency by NAA and phase by the three singlets, as a factor for FIDs, shape (point,)."""
+    length = _length(len(off))
+    spectrum, axis = to_spectrum(off, points=length), _axis_ppm(length, protocol)
+    tops = {}
+    for name, (low, high) in _SINGLETS.items():
+        inside = np.flatnonzero((axis >= low) & (axis <= high))
+        tops[name] = inside[np.argmax(np.abs(spectrum[inside]))]
+    naa = tops["NAA"]
+    if not np.abs(spectrum[naa]) > 0.0:
+        raise NumericalError("NAA was not found in OFF; the published chain has no reference.")
+    away_hz = (axis[naa] - NAA_PPM) * protocol.frequency_mhz
+    phase = float(np.angle(sum(spectrum[top] for top in tops.values())))
+    time = time_axis(len(off), protocol.dwell_s)
+    turn: Complex = np.exp(-2j * np.pi * away_hz * time - 1j * phase)
+    return turn
 
 
-def _under_peaks(axis: Real) -> Bool:
-    covered = np.zeros(len(axis), dtype=np.bool_)
-    for low, high in _PEAKS_PPM:
-        covered |= (axis >= low) & (axis <= high)
-    return covered
+def _flattened(fid: Complex, protocol: MegaProtocol) -> Real:
+    """Real part less a polynomial through regions without singlets, in the order of the FFT."""
+    length = _length(len(fid))
+    spectrum, axis = to_spectrum(fid, points=length).real, _axis_ppm(length, protocol)
+    flat = np.zeros(length, dtype=bool)
+    for low, high in _FLAT_PPM:
+        flat |= (axis >= low) & (axis <= high)
+    trend = np.polynomial.Polynomial.fit(axis[flat], spectrum[flat], _DEGREE)
+    return np.fft.ifftshift(spectrum - trend(axis))
+
+
+def _window(points: int, protocol: MegaProtocol, range_ppm: tuple[float, float]) -> FitWindow:
+    """The window in the spectrum zero-filled to 4096 points."""
+    length = _length(points)
+    axis = _axis_ppm(length, protocol)
+    window = FitWindow.of(points, protocol, range_ppm)
+    inside = np.flatnonzero((axis >= range_ppm[0]) & (axis <= range_ppm[1]))
+    return replace(window, rows=(inside - length // 2) % length, ppm=axis[inside], length=length)

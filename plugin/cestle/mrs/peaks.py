@@ -1,220 +1,254 @@
-"""The peak model: GABA+ and Glx as Gaussians on a smooth baseline, creatine as a singlet.
+"""The peak model beside the linear combination: Gaussians, Lorentzians and a straight line.
 
-It needs no basis and stands beside the linear combination always: where both disagree the number
-leans on the model. It is the kind of model that scanners and other programs fit.
+GABA+ is one Gaussian, Glx two, in the difference; creatine and choline are two Lorentzians
+in OFF. It knows no metabolite and no editing pulse, and is what many published values rest on
+(Edden et al.).
+
+References
+----------
+Edden RAE et al. J Magn Reson Imaging 2014;40:1445-1452. doi:10.1002/jmri.24478
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from cestle.errors import NumericalError
 from cestle.measurement import Estimate
+from cestle.mrs.basis import LineList
+from cestle.mrs.components import Component, chosen
 from cestle.mrs.fit_window import FitWindow
-from cestle.mrs.referencing import creatine_fit
+from cestle.mrs.line_shape import gauss_profile, lorentz_profile, phase_profile, shift_profile
+from cestle.mrs.separable import EnvelopeTerm, SeparableFit, SeparableProblem, solve
 from cestle.mrs.series import EditedSpectra, MegaProtocol
-from cestle.mrs.singlet_fit import SingletFit
+from cestle.mrs.spectrum import time_axis
 from cestle.physics import Complex, Real
 
-FIT_PPM: Final = (2.65, 4.10)
-BASELINE_DEGREE: Final = 3
+DIFFERENCE_PPM: Final = (2.70, 4.10)
+CHOLINE_PPM: Final = (3.15, 3.27)
+"""Left out of the difference: what subtraction leaves of choline is no part of the model."""
+OFF_PPM: Final = (2.70, 3.40)
 
-_CHOLINE_PPM: Final = (3.15, 3.29)
-_CHOLINE_WEIGHT: Final = 0.02
-"""What subtraction leaves of choline is no part of the model."""
-_STEP_PPM: Final = 1e-5
-_FWHM_TO_SD: Final = 1.0 / 2.3548200450309493
+_EDITED: Final = {"GABA+": 3.01, "Glx low": 3.71, "Glx high": 3.78}
+_EDITED_WIDTH_PPM: Final = {"GABA+": 0.09, "Glx low": 0.05, "Glx high": 0.05}
+_CREATINE: Final = {"Cr": 3.027, "Cho": 3.21}
+_REACH_PPM: Final = 0.05
+_NARROWEST_HZ: Final = 2.0
+_WIDEST_PPM: Final = 0.25
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peak:
-    """A Gaussian whose place and width are sought.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PeakFit:
+    """Peaks with their areas.
 
     Parameters
     ----------
-    shift_ppm, reach_ppm
-        Where the search begins and how far it goes [ppm].
-    fwhm_ppm
-        Narrowest, first and widest full width at half maximum [ppm].
+    names
+        Of the peaks.
+    fit
+        How they were fitted.
     """
 
-    shift_ppm: float
-    reach_ppm: float
-    fwhm_ppm: tuple[float, float, float]
+    names: tuple[str, ...]
+    fit: SeparableFit
 
+    def area(self, start: str) -> float:
+        """Sum of the areas of the peaks whose names start so [a.u.]."""
+        return float(self._weights(start) @ self.fit.amplitudes)
 
-GABA_PEAK: Final = Peak(shift_ppm=3.01, reach_ppm=0.06, fwhm_ppm=(0.06, 0.12, 0.22))
-GLX_PEAKS: Final = (
-    Peak(shift_ppm=3.71, reach_ppm=0.05, fwhm_ppm=(0.03, 0.07, 0.16)),
-    Peak(shift_ppm=3.79, reach_ppm=0.05, fwhm_ppm=(0.03, 0.07, 0.16)),
-)
+    def error(self, start: str) -> float:
+        """Standard error of that area from the linearised fit [a.u.]."""
+        data, ties, active = self.fit.linearised()
+        inverse = np.linalg.pinv(data.T @ data + ties.T @ ties, hermitian=True)
+        weights = np.zeros(len(inverse))
+        weights[: int(active.sum())] = self._weights(start)[active]
+        return float(np.sqrt(weights @ inverse @ weights))
+
+    def signal(self, start: str) -> Real:
+        """Spectrum of these peaks, shape (row,) [a.u.]."""
+        signal: Real = self.fit.columns @ (self.fit.amplitudes * (self._weights(start) > 0.0))
+        return signal
+
+    def _weights(self, start: str) -> Real:
+        weights = np.zeros(len(self.fit.amplitudes))
+        weights[: len(self.names)] = [float(name.startswith(start)) for name in self.names]
+        return weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeakRatios:
-    """Ratios by peaks, full difference, as `cestle.mrs.result.CONVENTION` defines them."""
+    """Ratios of peaks by the convention of the report, with errors of the linearised fits."""
 
     gaba_cr: Estimate
     glx_cr: Estimate
 
 
-def fit_peaks(spectra: EditedSpectra) -> PeakRatios:
-    """Fit GABA+, Glx and creatine as peaks.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PeakModel:
+    """Peaks of OFF and of the difference."""
+
+    off: PeakFit
+    difference: PeakFit
+
+    def ratios(self) -> PeakRatios:
+        """Area ratios.
+
+        Raises
+        ------
+        NumericalError
+            When there is no creatine to divide by.
+        """
+        creatine, error = self.off.area("Cr"), self.off.error("Cr")
+        if not creatine > 0.0:
+            raise NumericalError("the peak model found no creatine; its ratios have no value.")
+        found = []
+        for name in ("GABA+", "Glx"):
+            ratio = self.difference.area(name) / creatine
+            own = self.difference.error(name) / creatine
+            standard_error = float(np.hypot(own, ratio * error / creatine))
+            found.append(Estimate(value=ratio, standard_error=standard_error))
+        return PeakRatios(gaba_cr=found[0], glx_cr=found[1])
+
+
+def fit_peaks(spectra: EditedSpectra) -> PeakModel:
+    """Fit the peaks of OFF and of the difference.
 
     Parameters
     ----------
     spectra
         Prepared spectra.
-
-    Raises
-    ------
-    NumericalError
-        When the spectrum does not reach over the range, or there is no creatine.
     """
-    creatine = creatine_fit(spectra.off, spectra.protocol)
-    return peak_ratios(
-        spectra.difference, creatine, spectra.protocol, baseline_degree=BASELINE_DEGREE
-    )
+    points, protocol = len(spectra.off), spectra.protocol
+    off_window = FitWindow.of(points, protocol, OFF_PPM)
+    window = FitWindow.of(points, protocol, DIFFERENCE_PPM)
+    filter_ = np.ones(points)
+    off = creatine_peaks(off_window.spectrum(spectra.off), off_window, protocol, filter_)
+    data = window.spectrum(spectra.difference)
+    return PeakModel(off=off, difference=edited_peaks(data, window, protocol, filter_))
 
 
-def peak_ratios(
-    difference: Complex,
-    creatine: SingletFit,
-    protocol: MegaProtocol,
-    *,
-    baseline_degree: int,
-    oversampling: float = 1.0,
-) -> PeakRatios:
-    """Areas of the peaks of a difference over that of creatine.
+def creatine_peaks(data: Real, window: FitWindow, protocol: MegaProtocol, filter_: Real) -> PeakFit:
+    """Creatine and choline as Lorentzians of one width.
 
     Parameters
     ----------
-    difference
-        ON minus OFF, shape (point,) [a.u.].
-    creatine
-        Creatine of OFF, first of its singlets.
+    data
+        Real part of OFF in the window, shape (row,) [a.u.].
+    window
+        Where.
     protocol
         How it was acquired.
-    baseline_degree
-        Of the polynomial below the peaks; −1 for none.
-    oversampling
-        Points of the spectrum for each that has noise of its own, after zero filling beyond twice
-        the length.
+    filter_
+        What the FID was multiplied by, which the peaks are as well, shape (point,).
     """
-    area_below = float(np.abs(creatine.amplitudes[0]))
-    if not area_below > 0.0:
-        raise NumericalError(
-            "no creatine was found in the OFF spectrum; a ratio to creatine cannot be formed."
+    time = time_axis(len(filter_), protocol.dwell_s)
+    peaks = _carriers(_CREATINE, protocol, filter_)
+    everything = np.ones(len(peaks), dtype=bool)
+    terms = (
+        EnvelopeTerm(
+            name="width",
+            profile=lorentz_profile(time),
+            members=everything,
+            start=6.0,
+            low=_NARROWEST_HZ,
+            high=_WIDEST_PPM * protocol.frequency_mhz,
+        ),
+        EnvelopeTerm(
+            name="phase",
+            profile=phase_profile(time),
+            members=everything,
+            start=0.0,
+            low=-0.5,
+            high=0.5,
+        ),
+        *_shifts(peaks, time, protocol),
+    )
+    return _fitted(data, window, peaks, terms)
+
+
+def edited_peaks(data: Real, window: FitWindow, protocol: MegaProtocol, filter_: Real) -> PeakFit:
+    """GABA+ as one Gaussian and Glx as two.
+
+    Parameters
+    ----------
+    data, window, protocol, filter_
+        As in `creatine_peaks`, for the difference.
+    """
+    kept = (window.ppm < CHOLINE_PPM[0]) | (window.ppm > CHOLINE_PPM[1])
+    window = replace(window, rows=window.rows[kept], ppm=window.ppm[kept])
+    time = time_axis(len(filter_), protocol.dwell_s)
+    peaks = _carriers(_EDITED, protocol, filter_)
+    widths = tuple(
+        EnvelopeTerm(
+            name=f"{peak.name} width2",
+            profile=gauss_profile(time),
+            members=chosen(peaks, (peak.name,)),
+            start=(_EDITED_WIDTH_PPM[peak.name] * protocol.frequency_mhz) ** 2,
+            low=_NARROWEST_HZ**2,
+            high=(_WIDEST_PPM * protocol.frequency_mhz) ** 2,
         )
-    window = FitWindow.of(len(difference), protocol, FIT_PPM)
-    peaks = (GABA_PEAK, *GLX_PEAKS)
-    areas, covariance = _areas(
-        window, window.spectrum(difference), peaks, baseline_degree, oversampling
+        for peak in peaks
     )
-    below_error = float(creatine.errors[0]) / area_below
-    gaba = np.array([1.0, 0.0, 0.0])
-    glx = np.array([0.0, 1.0, 1.0])
-    return PeakRatios(
-        gaba_cr=_ratio(gaba, areas, covariance, area_below, below_error),
-        glx_cr=_ratio(glx, areas, covariance, area_below, below_error),
+    return _fitted(data[kept], window, peaks, (*widths, *_shifts(peaks, time, protocol)))
+
+
+def _carriers(
+    places_ppm: dict[str, float], protocol: MegaProtocol, filter_: Real
+) -> tuple[Component, ...]:
+    return tuple(
+        Component(name=name, group=name, fid=_carrier(place, protocol, filter_), area=1.0)
+        for name, place in places_ppm.items()
     )
 
 
-def _ratio(pick: Real, areas: Real, covariance: Real, below: float, below_error: float) -> Estimate:
-    value = float(pick @ areas) / below
-    above_error = float(np.sqrt(max(float(pick @ covariance @ pick), 0.0))) / below
-    return Estimate(value=value, standard_error=float(np.hypot(above_error, value * below_error)))
+def _carrier(place_ppm: float, protocol: MegaProtocol, filter_: Real) -> Complex:
+    line = LineList(shift_ppm=np.array([place_ppm]), amplitude=np.array([1.0 + 0j]))
+    return line.fid(len(filter_), protocol) * filter_
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _PeakModel:
-    """Gaussians of any place and width over a polynomial, both linear in their amplitudes."""
-
-    window: FitWindow
-    weight: Real
-    smooth: Real
-    peaks: int
-
-    def shapes(self, values: Real) -> Real:
-        """Gaussians of height 1, shape (row, peak); `values` are all places, then all widths."""
-        shift, fwhm = values[: self.peaks], values[self.peaks :]
-        distance = (self.window.ppm[:, None] - shift) / (fwhm * _FWHM_TO_SD)
-        shapes: Real = np.exp(-0.5 * distance**2)
-        return shapes
-
-    def design(self, values: Real) -> Real:
-        """Weighted columns of the linear problem, shape (row, peak + function)."""
-        design: Real = np.hstack([self.shapes(values), self.smooth]) * self.weight[:, None]
-        return design
-
-    def linear(self, values: Real, data: Real) -> Real:
-        """Best heights and baseline."""
-        found = np.linalg.lstsq(self.design(values), data * self.weight, rcond=None)[0]
-        return np.asarray(found, dtype=np.float64)
-
-    def residual(self, values: Real, data: Real) -> Real:
-        """Weighted model minus data, shape (row,)."""
-        rest: Real = self.design(values) @ self.linear(values, data) - self.weight * data
-        return rest
-
-    def slopes(self, values: Real, heights: Real) -> Real:
-        """Weighted change of the peaks with each place and width, shape (row, parameter)."""
-        steps = np.eye(len(values)) * _STEP_PPM
-        before = self.shapes(values)
-        changes = [(self.shapes(values + step) - before) @ heights / _STEP_PPM for step in steps]
-        slopes: Real = np.stack(changes, axis=1) * self.weight[:, None]
-        return slopes
+def _shifts(
+    peaks: tuple[Component, ...], time: Real, protocol: MegaProtocol
+) -> tuple[EnvelopeTerm, ...]:
+    reach = _REACH_PPM * protocol.frequency_mhz
+    return tuple(
+        EnvelopeTerm(
+            name=f"{peak.name} shift",
+            profile=shift_profile(time),
+            members=chosen(peaks, (peak.name,)),
+            start=0.0,
+            low=-reach,
+            high=reach,
+        )
+        for peak in peaks
+    )
 
 
-def _areas(
-    window: FitWindow, data: Real, peaks: Sequence[Peak], degree: int, oversampling: float
-) -> tuple[Real, Real]:
-    """Areas of the peaks and their covariance [unit of the FID's amplitude]."""
-    low, high = _CHOLINE_PPM
-    choline = (window.ppm > low) & (window.ppm < high)
-    place = np.linspace(-1.0, 1.0, len(window.ppm))
-    smooth = np.asarray(np.polynomial.legendre.legvander(place, max(degree, 0)), dtype=np.float64)
-    model = _PeakModel(
+def _fitted(
+    data: Real,
+    window: FitWindow,
+    peaks: tuple[Component, ...],
+    terms: tuple[EnvelopeTerm, ...],
+) -> PeakFit:
+    """Peaks on a straight line: a freer baseline takes what GABA+ has of macromolecules."""
+    place: Real = window.ppm - window.ppm.mean()
+    smooth = np.stack([np.ones_like(place), place], axis=1)
+    problem = SeparableProblem(
+        data=data,
+        sigma=max(float(np.abs(data).max()), 1e-300),
         window=window,
-        weight=np.where(choline, _CHOLINE_WEIGHT, 1.0),
-        smooth=smooth if degree >= 0 else smooth[:, :0],
-        peaks=len(peaks),
+        fids=np.stack([peak.fid for peak in peaks]),
+        signed=np.zeros(len(peaks), dtype=bool),
+        terms=terms,
+        smooth=smooth,
+        ties=np.zeros((0, len(peaks) + smooth.shape[1])),
+        targets=np.zeros(0),
     )
-    scale = max(float(np.abs(data).max()), float(np.finfo(np.float64).tiny))
-    begin, lowest, highest = _start(peaks)
-    found = least_squares(
-        lambda values: model.residual(values, data / scale),
-        begin,
-        bounds=(lowest, highest),
-        x_scale=highest - lowest,
-    )
-    heights = model.linear(found.x, data / scale)[: len(peaks)]
-    # the sum of a spectrum over its axis is half of the FID's first amplitude times its length
-    per_height = scale * 2.0 * _sums(window, found.x[len(peaks) :]) / window.length
-    everything = np.hstack([model.design(found.x), model.slopes(found.x, heights)])
-    freedom = max(1.0, len(data) / oversampling - everything.shape[1])
-    variance = 2.0 * found.cost / freedom
-    inverse = np.linalg.pinv(everything.T @ everything, hermitian=True)
-    covariance = variance * inverse[: len(peaks), : len(peaks)]
-    return heights * per_height, covariance * np.outer(per_height, per_height)
+    first = solve(problem)
+    # the residual is all that is known of the noise; no constraint depends on it
+    scaled = replace(problem, sigma=max(_rms(first), 1e-9 * problem.sigma))
+    return PeakFit(names=tuple(peak.name for peak in peaks), fit=solve(scaled, first.parameters))
 
 
-def _sums(window: FitWindow, fwhm_ppm: Real) -> Real:
-    """Sum of Gaussians of height 1 over the points of the whole axis, shape of `fwhm_ppm`."""
-    step_ppm = float(window.ppm[1] - window.ppm[0])
-    total: Real = fwhm_ppm * _FWHM_TO_SD * np.sqrt(2.0 * np.pi) / step_ppm
-    return total
-
-
-def _start(peaks: Sequence[Peak]) -> tuple[Real, Real, Real]:
-    shifts = np.array([peak.shift_ppm for peak in peaks])
-    reach = np.array([peak.reach_ppm for peak in peaks])
-    narrow, first, wide = np.array([peak.fwhm_ppm for peak in peaks]).T
-    return (
-        np.concatenate([shifts, first]),
-        np.concatenate([shifts - reach, narrow]),
-        np.concatenate([shifts + reach, wide]),
-    )
+def _rms(fit: SeparableFit) -> float:
+    return float(np.sqrt(np.mean(fit.residual**2)))

@@ -4,7 +4,6 @@ Concentration ratios are those of the basis, with its editing efficiency and wit
 value whose own error exceeds a fifth of it is not separable from its neighbours and is None.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from cestle.mrs.difference_fit import GABA_PLUS
 from cestle.mrs.linear_combination import LinearCombination
 from cestle.mrs.peaks import PeakRatios
 from cestle.mrs.quality import PreparedQuality
+from cestle.mrs.ratios import Ratios, scaled
 from cestle.mrs.uncertainty import Draws, Quantity
 from cestle.physics import Real
 
@@ -22,6 +22,7 @@ LARGEST_ERROR: Final = 0.2
 
 
 def research_values(
+    ratios: Ratios,
     fit: LinearCombination,
     draws: Draws,
     quality: PreparedQuality,
@@ -32,6 +33,8 @@ def research_values(
 
     Parameters
     ----------
+    ratios
+        What is reported, for its half-difference values.
     fit
         The chosen fit.
     draws
@@ -41,6 +44,21 @@ def research_values(
     peaks, paper
         Ratios by the peak model and by the published chain; None where they failed.
     """
+    return {
+        "gaba_cr_half": scaled(ratios.gaba_cr, 0.5),
+        "glx_cr_half": scaled(ratios.glx_cr, 0.5),
+        "gaba_cr_peaks": None if peaks is None else peaks.gaba_cr,
+        "glx_cr_peaks": None if peaks is None else peaks.glx_cr,
+        "gaba_cr_paper": None if paper is None else paper.gaba_cr,
+        "glx_cr_paper": None if paper is None else paper.glx_cr,
+        **_concentrations(fit, draws),
+        "naa_snr": _plain(quality.naa_snr),
+        "tcr_snr": _plain(quality.creatine_snr),
+    }
+
+
+def _concentrations(fit: LinearCombination, draws: Draws) -> dict[str, Estimate | None]:
+    """Ratios of amplitudes; macromolecules count as the GABA of equal area."""
     off, difference = fit.off, fit.difference
     names = [component.name for component in off.components]
 
@@ -51,44 +69,26 @@ def research_values(
 
     creatine = picked("tCr")
     per_molecule = next(part.area for part in difference.components if part.name == "GABA")
-    gaba_plus = difference.weights(*GABA_PLUS) / per_molecule
-    mm = difference.weights(*(name for name in GABA_PLUS if name != "GABA"))
-    return {
-        "gaba_cr_peaks": None if peaks is None else peaks.gaba_cr,
-        "glx_cr_peaks": None if peaks is None else peaks.glx_cr,
-        "gaba_cr_paper": None if paper is None else paper.gaba_cr,
-        "glx_cr_paper": None if paper is None else paper.glx_cr,
-        "gaba_tcr": _separable(fit, draws, lambda low, high: high @ gaba_plus / (low @ creatine)),
-        "glx_tcr_off": _separable(
-            fit, draws, lambda low, _: low @ picked("Glu", "Gln") / (low @ creatine)
-        ),
-        "glu_tcr_off": _separable(
-            fit, draws, lambda low, _: low @ picked("Glu") / (low @ creatine)
-        ),
-        "mm_fraction": _separable(
-            fit, draws, lambda _, high: high @ mm / (high @ difference.weights(*GABA_PLUS))
-        ),
-        "naa_snr": Estimate(value=quality.naa_snr, standard_error=None),
-        "tcr_snr": Estimate(value=quality.creatine_snr, standard_error=None),
+    whole = difference.weights(*GABA_PLUS)
+    macromolecules = difference.weights(*(name for name in GABA_PLUS if name != "GABA"))
+    quantities: dict[str, Quantity] = {
+        "gaba_tcr": lambda low, high: high @ whole / per_molecule / (low @ creatine),
+        "glx_tcr_off": lambda low, _: low @ picked("Glu", "Gln") / (low @ creatine),
+        "glu_tcr_off": lambda low, _: low @ picked("Glu") / (low @ creatine),
+        "mm_fraction": lambda _, high: high @ macromolecules / (high @ whole),
     }
-
-
-def halved(ratios: Mapping[str, Estimate]) -> dict[str, Estimate | None]:
-    """The half-difference values of other programs, by name with ``_half``."""
-    return {
-        f"{name}_half": Estimate(
-            value=0.5 * ratio.value,
-            standard_error=None if ratio.standard_error is None else 0.5 * ratio.standard_error,
-        )
-        for name, ratio in ratios.items()
-    }
+    return {name: _separable(fit, draws, quantity) for name, quantity in quantities.items()}
 
 
 def _separable(fit: LinearCombination, draws: Draws, quantity: Quantity) -> Estimate | None:
-    off, difference = fit.off.fit.amplitudes, fit.difference.fit.amplitudes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(quantity(off, difference))
     error = draws.scatter(quantity)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(quantity(fit.off.fit.amplitudes, fit.difference.fit.amplitudes))
     if error is None or not np.isfinite(value) or not error <= LARGEST_ERROR * abs(value):
         return None
     return Estimate(value=value, standard_error=error)
+
+
+def _plain(value: float) -> Estimate | None:
+    """A value without error; none for spectra without noise."""
+    return Estimate(value=value, standard_error=None) if np.isfinite(value) else None

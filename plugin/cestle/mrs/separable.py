@@ -12,6 +12,7 @@ Kaufman L. BIT 1975;15:49-57. doi:10.1007/BF01932995
 Lawson CL, Hanson RJ. Solving least squares problems, chapter 23. doi:10.1137/1.9781611971217
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -267,7 +268,7 @@ def one_step(fit: SeparableFit, data: Real) -> Real:
     free = np.concatenate([problem.free, np.ones(steps, dtype=bool)])
     start = np.concatenate([fit.active, np.ones(steps, dtype=bool)])
     solutions = [_non_negative(gram, one, free, start)[0] for one in right]
-    return np.stack(solutions)[:, :count]
+    return np.array(solutions).reshape(len(right), -1)[:, :count]
 
 
 def log_evidence(problem: SeparableProblem, near: SeparableFit) -> float:
@@ -281,7 +282,7 @@ def log_evidence(problem: SeparableProblem, near: SeparableFit) -> float:
     scale = 1.0 / np.sqrt(np.diag(gram))
     logdet = np.linalg.slogdet(gram * scale[:, None] * scale[None, :])[1]
     volume = float(logdet - 2.0 * np.sum(np.log(scale)))
-    return -0.5 * len(problem.data) * float(np.log(2.0 * state.cost)) - 0.5 * volume
+    return -0.5 * (len(problem.data) * math.log(2.0 * state.cost) + volume)
 
 
 def _evaluate(problem: SeparableProblem, parameters: Real, active: Bool | None) -> _State:

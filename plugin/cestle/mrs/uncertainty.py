@@ -11,18 +11,21 @@ Cavassila S et al. NMR Biomed 2001;14:278-283. doi:10.1002/nbm.701
 Kreis R et al. NMR Biomed 2021;34:e4347. doi:10.1002/nbm.4347
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cestle.mrs.difference_fit import GABA_PLUS, GLX
 from cestle.mrs.linear_combination import LinearCombination
 from cestle.mrs.quality import noise_of
-from cestle.mrs.result import ModelSpread
 from cestle.mrs.separable import SeparableFit, one_step
 from cestle.mrs.series import EditedSpectra
 from cestle.physics import Real
+
+_FEWEST_DRAWS: Final = 20
 
 Quantity = Callable[[Real, Real], Real]
 """A number from amplitudes of OFF and of the difference, each of shape (draw, amplitude)."""
@@ -59,7 +62,9 @@ class Draws:
     difference: Real
 
     def scatter(self, quantity: Quantity) -> float | None:
-        """Standard deviation of a quantity over the draws; None where it is not finite."""
+        """Standard deviation of a quantity over the draws; None where it is not known."""
+        if len(self.off) < _FEWEST_DRAWS:
+            return None
         with np.errstate(divide="ignore", invalid="ignore"):
             values = quantity(self.off, self.difference)
         return float(np.std(values, ddof=1)) if np.all(np.isfinite(values)) else None
@@ -77,8 +82,7 @@ def bounds(fit: LinearCombination, spectra: EditedSpectra) -> Bounds:
     """
     off, difference = fit.off, fit.difference
     creatine = off.creatine_area
-    below = np.zeros(len(off.fit.amplitudes))
-    below[[part.name for part in off.components].index("tCr")] = creatine / off.amplitude("tCr")
+    below = off.weights("tCr")
     below_error = _Linear(off.fit)
     above_error = _Linear(difference.fit)
     noise = noise_of(spectra.off, spectra.protocol).sd
@@ -113,7 +117,7 @@ def bootstrap(
     spectra
         What was fitted.
     draws
-        How many.
+        How many; with fewer than 20 no scatter is told.
     seed
         Of the random numbers: equal data give equal errors.
     """
@@ -127,18 +131,9 @@ def bootstrap(
     )
 
 
-def combined(noise: float, spread: ModelSpread) -> float:
-    """Standard error of a ratio: noise and choice of model in quadrature.
-
-    Parameters
-    ----------
-    noise
-        Standard error from noise.
-    spread
-        The ratio under other choices; its standard deviation is that of the choice.
-    """
-    choice = float(np.std(list(spread.values.values())))
-    return float(np.hypot(noise, choice))
+def choice_error(values: Iterable[float]) -> float:
+    """Standard error by the choice of the model: the scatter of a ratio over the choices."""
+    return float(np.std(list(values)))
 
 
 class _Linear:
@@ -193,7 +188,7 @@ def _drawn_pairs(
     return below, above - off @ window.spectrum(paired_off)
 
 
-def _shares(times: Real, weights: Real) -> Real:
+def _shares(times: npt.NDArray[np.int64], weights: Real) -> Real:
     """Weight of each pair in each draw, shape (draw, pair)."""
     shares = times * weights
     normalised: Real = shares / shares.sum(axis=1, keepdims=True)
