@@ -2,13 +2,15 @@
 
 import pytest
 
-from phantoms import analysis_builder as build
+from cestle.measurement import Side
+from phantoms import mega_builder as mega
 from phantoms.output_sets import WrittenSet
-from phantoms.source_builder import sources
+from phantoms.source_builder import sources, spectra_sources
 
 
 @pytest.fixture(scope="session")
 def whole_set(tmp_path_factory):
-    """Every object of the usual study; not to be changed."""
+    """Every object of a study with spectra and a stated onset; not to be changed."""
     folder = tmp_path_factory.mktemp("whole")
-    return WrittenSet(folder, build.usual_analysis(), sources())
+    analysis = mega.analysis(anatomy=mega.anatomy(), onset_side=Side.LEFT)
+    return WrittenSet(folder, analysis, sources() | spectra_sources())

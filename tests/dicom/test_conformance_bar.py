@@ -173,7 +173,7 @@ def faults_of_validator(path):
     ]
 
 
-@pytest.mark.parametrize(("volumetric", "groups"), [(True, 4), (False, 6)])
+@pytest.mark.parametrize(("volumetric", "groups"), [(True, 4), (False, 7)])
 def test_the_validator_of_pixelmed_finds_no_error(whole_set, tmp_path, volumetric, groups):
     """DicomSRValidator finds no error in the TID 1411 groups, and none in the TID 1501 groups."""
     path, found = projected(whole_set, tmp_path, volumetric=volumetric)
@@ -275,7 +275,7 @@ def test_indices_and_call_come_back_as_in_the_results(read_by_dcmqi, whole_set):
         group = groups[codes.get(one.index).meaning]
         assert group["FindingSite"]["CodeValue"] == codes.get(one.site).value
         found = {key[0][0]: value for key, (value, _) in told(group).items()}
-        block = tree["asymmetry"][one.index]
+        block = tree[one.block][one.index]
         if block is None:
             reasons = {code_of(e["conceptCode"]) for e in group["qualitativeEvaluations"]}
             assert ("NOTCOMPUTED", "99CESTLE") in reasons
@@ -299,6 +299,23 @@ def test_no_group_is_left_over(read_by_dcmqi):
     report = everything().report
     expected = len(report.region_groups.regions) + len(report.index_groups) + 2
     assert len(read_by_dcmqi["Measurements"]) == expected
+
+
+def test_spectroscopy_comes_back_as_in_the_results(read_by_dcmqi, whole_set):
+    """Ratios, their errors and the measured quality of the spectra equal results.json."""
+    templates, tree = everything(), whole_set.results.to_json()
+    layout = templates.report.mrs_group
+    (group,) = (
+        one for one in read_by_dcmqi["Measurements"] if one["Finding"]["CodeValue"] == "MRSVOI"
+    )
+    assert group["Laterality"]["CodeValue"] == templates.codes.get(tree["mrs"]["side"]).value
+    rows = expected_rows([*layout.rows, *layout.quality_rows], tree, templates)
+    assert len(rows) > 12
+    same_numbers(told(group), rows)
+
+
+def test_the_document_is_unverified(read_by_dcmqi):
+    """Dcmqi tells that nobody verified the report."""
     assert read_by_dcmqi["VerificationFlag"] == "UNVERIFIED"
 
 

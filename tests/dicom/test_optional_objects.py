@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from pydicom.pixels import apply_modality_lut
 
+from cestle.config.products import PRODUCTS
 from cestle.dicom.parametric_map import PADDING, stored_values
 from cestle.render.document import pdf_bytes
 from node.rig import need_program
@@ -25,11 +26,8 @@ def real_world(image, stored):
 
 
 def test_all_objects_come_in_sending_order(whole_set):
-    """With everything switched on there are eight products, and file names sort in that order."""
-    expected = [
-        *("glucest_map", "parametric_map", "segmentation", "secondary_capture", "page_frames"),
-        *("pdf", "report", "key_object"),
-    ]
+    """With everything switched on each product is made, and file names sort in their order."""
+    expected = list(PRODUCTS)
     assert list(whole_set.files) == expected
     names = sorted(path.name for path in (whole_set.folder / "dicom").glob("*.dcm"))
     assert [name.split(".")[0][3:] for name in names] == expected
@@ -39,7 +37,7 @@ def test_series_are_told_apart(whole_set):
     """Each product has a series of its own with a number of its own."""
     headers = [whole_set.read(product) for product in whole_set.files]
     assert len({h.SeriesInstanceUID for h in headers}) == len(headers)
-    assert sorted(h.SeriesNumber for h in headers) == list(range(9000, 9008))
+    assert sorted(h.SeriesNumber for h in headers) == list(range(9000, 9009))
 
 
 def test_map_image_and_parametric_map_say_the_same(whole_set):
@@ -110,14 +108,15 @@ def test_contrast_outside_the_range_is_padding():
 
 
 def test_frames_are_the_page_and_the_pictures(whole_set):
-    """The first frame is the colour page, the others hold the pictures whole."""
+    """The first frames are the pages, the others hold the pictures whole."""
     frames = whole_set.read("page_frames")
     pixels = frames.pixel_array
-    assert pixels.shape == (4, 1024, 1024, 3)
-    assert list(frames.PageNumberVector) == [1, 2, 3, 4]
-    np.testing.assert_array_equal(pixels[0], whole_set.read("secondary_capture").pixel_array)
+    assert pixels.shape == (5, 1024, 1024, 3)
+    assert list(frames.PageNumberVector) == [1, 2, 3, 4, 5]
+    for index, product in enumerate(("secondary_capture", "mrs_page")):
+        np.testing.assert_array_equal(pixels[index], whole_set.read(product).pixel_array)
     # The warning strip of a picture of 880 rows ends 72 rows above the lower edge.
-    assert (pixels[1:, 940, 512] != pixels[1:, 1000, 512]).any(axis=-1).all()
+    assert (pixels[2:, 940, 512] != pixels[2:, 1000, 512]).any(axis=-1).all()
 
 
 def test_a_study_without_map_has_one_frame(tmp_path):
@@ -129,16 +128,17 @@ def test_a_study_without_map_has_one_frame(tmp_path):
 
 @pytest.mark.peer
 def test_the_pdf_is_the_page(whole_set, tmp_path):
-    """Poppler takes from the document the very pixels of the colour page."""
+    """Poppler takes from the document the very pixels of both pages."""
     document = whole_set.read("pdf")
     content = document.EncapsulatedDocument[: document.EncapsulatedDocumentLength]
     assert content.startswith(b"%PDF-")
     (tmp_path / "page.pdf").write_bytes(content)
     command = [need_program("pdfimages"), "-png", "page.pdf", "page"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    (picture,) = tmp_path.glob("page-*.png")
-    found = np.asarray(Image.open(picture).convert("RGB"))
-    np.testing.assert_array_equal(found, whole_set.read("secondary_capture").pixel_array)
+    pictures = sorted(tmp_path.glob("page-*.png"))
+    for picture, product in zip(pictures, ("secondary_capture", "mrs_page"), strict=True):
+        found = np.asarray(Image.open(picture).convert("RGB"))
+        np.testing.assert_array_equal(found, whole_set.read(product).pixel_array)
 
 
 def test_the_pdf_names_no_patient(whole_set):
@@ -164,7 +164,7 @@ def test_the_key_object_points_to_page_and_report(whole_set):
         item for item in selection.ContentSequence if item.ValueType in ("IMAGE", "COMPOSITE")
     ]
     named = {item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in pointers}
-    products = ("secondary_capture", "page_frames", "report")
+    products = ("secondary_capture", "mrs_page", "page_frames", "report")
     assert named == {whole_set.read(product).SOPInstanceUID for product in products}
     assert not any("ConceptNameCodeSequence" in item for item in pointers)
     evidence = {

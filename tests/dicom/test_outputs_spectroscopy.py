@@ -39,7 +39,7 @@ def received():
 def objects_of(analysis, headers=None):
     """All objects of an analysis."""
     identity = OutputIdentity(origin="test", revision=1, created=CREATED)
-    return build_outputs(analysis, headers or received(), TEMPLATES, identity)
+    return build_outputs(analysis, headers or received(), TEMPLATES, identity).objects
 
 
 def written(folder, analysis, headers=None):
