@@ -175,29 +175,32 @@ def _rises(numbers: tuple[float, ...]) -> bool:
 
 
 class MrsSection(_Section):
-    """How MEGA-PRESS spectra are analysed."""
+    """How MEGA-PRESS spectra are analysed, and the limits of their quality."""
 
     enabled: bool = True
     method: Literal["linear_combination", "paper"] = "linear_combination"
-    bootstrap_draws: Annotated[int, Field(ge=20, le=5000)] = 200
+    bootstrap_draws: Annotated[int, Field(ge=0, le=10_000)] = 200
     gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
     glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
+    missing_water: Literal["fail", "warn"] = "fail"
     max_water_fwhm_hz: Annotated[float, Field(gt=0)] = 14.0
     max_metabolite_fwhm_hz: Annotated[float, Field(gt=0)] = 10.0
     min_snr: Annotated[float, Field(ge=0)] = 3.0
-    drift_warn_hz: Annotated[float, Field(gt=0)] = 5.0
-    drift_fail_hz: Annotated[float, Field(gt=0)] = 10.0
-    min_kept_percent: Annotated[float, Field(ge=0, le=100)] = 75.0
-    min_kept_transients: Annotated[int, Field(ge=0)] = 60
+    warn_drift_hz: Annotated[float, Field(ge=0)] = 5.0
+    max_drift_hz: Annotated[float, Field(gt=0)] = 10.0
+    min_kept_percent: Annotated[float, Field(gt=0, le=100)] = 75.0
+    min_kept_transients: Annotated[int, Field(ge=1)] = 60
+    max_choline_percent: Annotated[float, Field(gt=0)] = 5.0
+    max_creatine_percent: Annotated[float, Field(gt=0)] = 10.0
     max_crlb_percent: Annotated[float, Field(gt=0)] = 20.0
-    missing_water: Literal["fail", "warn"] = "fail"
+    max_residual_over_noise: Annotated[float, Field(gt=0)] = 2.0
 
     @model_validator(mode="after")
     def _warns_before_it_fails(self) -> Self:
-        if self.drift_warn_hz > self.drift_fail_hz:
+        if self.warn_drift_hz > self.max_drift_hz:
             raise ValueError(
-                f"drift_warn_hz is {self.drift_warn_hz:g}, expected at most drift_fail_hz "
-                f"({self.drift_fail_hz:g})"
+                f"warn_drift_hz is {self.warn_drift_hz:g}, expected at most max_drift_hz "
+                f"({self.max_drift_hz:g})"
             )
         return self
 

@@ -104,8 +104,8 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
     section
         The configuration.
     folder
-        Holds the B1 calibration that is used when the configuration names none, and the bases of
-        the spectra.
+        Holds the bases of spectroscopy, and the B1 calibration that is used when the
+        configuration names none.
 
     Raises
     ------
@@ -135,32 +135,35 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         },
         call_policy=CallPolicy(section.call_policy),
         combined_score=_combined_score(section),
-        spectroscopy=SpectroscopySettings(
-            enabled=section.mrs.enabled,
-            mega=mega_settings(section.mrs),
-            bases=shipped_bases(folder) if section.mrs.enabled else (),
-        ),
+        spectroscopy=_spectroscopy(section.mrs, folder),
     )
 
 
-def mega_settings(section: MrsSection) -> MegaSettings:
-    """How a configuration asks for the ratios of MEGA-PRESS."""
-    return MegaSettings(
-        method=FitMethod(section.method),
-        gates=GateSettings(
-            water_fwhm_hz=section.max_water_fwhm_hz,
-            metabolite_fwhm_hz=section.max_metabolite_fwhm_hz,
-            least_snr=section.min_snr,
-            drift_warn_hz=section.drift_warn_hz,
-            drift_fail_hz=section.drift_fail_hz,
-            least_kept_percent=section.min_kept_percent,
-            least_kept_transients=section.min_kept_transients,
-            crlb_percent=section.max_crlb_percent,
-            missing_water=Verdict(section.missing_water),
+def _spectroscopy(section: MrsSection, folder: TemplateFolder) -> SpectroscopySettings:
+    """How spectra are analysed, with all bases in force."""
+    return SpectroscopySettings(
+        enabled=section.enabled,
+        bases=shipped_bases(folder),
+        mega=MegaSettings(
+            method=FitMethod(section.method),
+            bootstrap_draws=section.bootstrap_draws,
+            gaba_cr_factor=section.gaba_cr_factor,
+            glx_cr_factor=section.glx_cr_factor,
+            gates=GateSettings(
+                water_fwhm_hz=section.max_water_fwhm_hz,
+                metabolite_fwhm_hz=section.max_metabolite_fwhm_hz,
+                least_snr=section.min_snr,
+                drift_warn_hz=section.warn_drift_hz,
+                drift_fail_hz=section.max_drift_hz,
+                least_kept_percent=section.min_kept_percent,
+                least_kept_transients=section.min_kept_transients,
+                choline_percent=section.max_choline_percent,
+                creatine_percent=section.max_creatine_percent,
+                crlb_percent=section.max_crlb_percent,
+                residual_over_noise=section.max_residual_over_noise,
+                missing_water=Verdict(section.missing_water),
+            ),
         ),
-        bootstrap_draws=section.bootstrap_draws,
-        gaba_cr_factor=section.gaba_cr_factor,
-        glx_cr_factor=section.glx_cr_factor,
     )
 
 
@@ -216,7 +219,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         tissue_scheme=request.tissue_scheme,
     )
     _require_measurement(study)
-    progress("computing the GluCEST map and the indices")
+    progress("computing the GluCEST map, the indices and the spectra")
     provenance = Provenance(
         software_version=cestle.__version__,
         templates_version=templates.label,
