@@ -141,10 +141,11 @@ function [area, fwhm_ppm] = creatine_area(ppm, off)
   model = @(x) singlets_model(x, ppm);
   x = least_squares(model, start, data / tall, -Inf(1, 7), Inf(1, 7), 800, 1e-6);
   area = fwhm_ppm = NaN;
-  if all(isfinite(x)) && x(1) > 0 && x(2) > 0
-    % of the creatine alone, summed over the range of the fit
-    area = tall * sum(singlets_model([x(1:4), 0, 0, 0], ppm)) * (ppm(2) - ppm(1));
-    fwhm_ppm = 2 * x(2);
+  % of the creatine alone, summed over the range of the fit
+  summed = tall * sum(singlets_model([x(1:4), 0, 0, 0], ppm)) * (ppm(2) - ppm(1));
+  if summed > 0
+    area = summed;
+    fwhm_ppm = 2 * abs(x(2));
   end
 end
 
