@@ -1,0 +1,128 @@
+"""Which way the FID turns, decided on the data.
+
+Vendors store FIDs as exp(+iωt), as the standard says (PS3.3 C.8.14.4.1), or conjugated. The
+metabolites of a brain lie on one side of water only, so the signal itself tells. For either sign
+creatine, choline and NAA are sought in each transient, the transients are put in phase and
+averaged, water is taken away, and the energy where metabolites should be is held against that of
+the mirrored range. A search finds something in pure noise, too, but then as much for either sign.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.ndimage import median_filter
+
+from cestle.errors import ProtocolError
+from cestle.mrs.band import damped
+from cestle.mrs.series import MegaProtocol
+from cestle.mrs.singlets import SOUGHT_PPM, SearchSettings, in_phase, locate
+from cestle.mrs.spectrum import ppm_axis, to_spectrum
+from cestle.mrs.water import WATER_PPM, WaterModes, WaterSettings
+from cestle.physics import Complex, Real
+
+DECISIVE: Final = 20.0
+"""Least ratio of the energies on both sides of water; a real frame of water alone gave 5."""
+UNIQUE: Final = 4.0
+"""How many times larger the ratio must be than that of the search for the other sign."""
+
+_NEAR_PPM: Final = 1.4
+_FAR_PPM: Final = 2.8
+_LIPID_FAR_PPM: Final = 4.2
+_SEEN_S: Final = 0.5
+_DAMPING_HZ: Final = 5.0
+_BASELINE_PPM: Final = 0.3
+_NOISE_PEAK: Final = 6.0
+_SWAMPED: Final = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidSign:
+    """The sign of a FID and how sure it is.
+
+    Parameters
+    ----------
+    conjugated
+        Whether the FID turns against the standard.
+    ratio
+        Energy 1.4 to 2.8 ppm below water over that as far above it.
+    """
+
+    conjugated: bool
+    ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sides:
+    """Signal beside water, of the mean of all transients put in phase."""
+
+    ratio: float
+    lipid: float
+    peak: float
+
+
+def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
+    """Find which way metabolite FIDs turn.
+
+    Parameters
+    ----------
+    fids
+        As they arrived, one coil, shape (transient, point) [a.u.].
+    protocol
+        How they were acquired.
+
+    Raises
+    ------
+    ProtocolError
+        When the data do not tell: no metabolites beside water, or signal on both sides of it.
+    """
+    found = [_sides(fids, protocol), _sides(fids.conj(), protocol)]
+    best, other = sorted(found, key=lambda sides: sides.ratio, reverse=True)
+    if best.ratio < DECISIVE or best.ratio < UNIQUE * other.ratio:
+        raise ProtocolError(
+            f"the sign of the FID cannot be told: {_reason(best)} (energy below water over that "
+            f"above it {best.ratio:.2g}, at least {DECISIVE:g} expected); check that these are "
+            "metabolite data of a brain with NAA, creatine and choline."
+        )
+    return FidSign(conjugated=best is found[1], ratio=best.ratio)
+
+
+def _reason(sides: _Sides) -> str:
+    if sides.peak < _NOISE_PEAK or sides.ratio >= DECISIVE:
+        return "there is only water or noise"
+    if sides.lipid > _SWAMPED:
+        return "lipid swamps the metabolites"
+    return "there is signal on both sides of water"
+
+
+def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
+    search = SearchSettings(common_ppm=SOUGHT_PPM)
+    points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
+    seen = fids[:, :points]
+    mean = in_phase(seen, protocol, locate(seen, protocol, search)).mean(axis=0)
+    # for the wrong sign the search may have taken water away from its place
+    everywhere = WaterSettings(half_width_ppm=SOUGHT_PPM + 0.2)
+    rest = WaterModes.of(mean, protocol, everywhere).taken_from(mean)
+    below = WATER_PPM - ppm_axis(points, protocol)
+    power = _power(damped(rest, protocol.dwell_s, width_hz=_DAMPING_HZ), below)
+
+    def energy(near: float, far: float) -> float:
+        return float(power[(below >= near) & (below <= far)].sum())
+
+    there, mirrored = energy(_NEAR_PPM, _FAR_PPM), energy(-_FAR_PPM, -_NEAR_PPM)
+    noise = np.median(power) / np.log(2.0)
+    tiny = np.finfo(np.float64).tiny
+    return _Sides(
+        ratio=there / max(mirrored, tiny),
+        lipid=energy(_FAR_PPM, _LIPID_FAR_PPM) / max(there, tiny),
+        peak=float(np.sqrt(power[np.abs(below) <= _FAR_PPM].max() / max(noise, tiny))),
+    )
+
+
+def _power(fid: Complex, below: Real) -> Real:
+    """Power spectrum without what is broader than a running median."""
+    spectrum = to_spectrum(fid)
+    width = 2 * int(0.5 * _BASELINE_PPM / abs(below[1] - below[0])) + 1
+    broad = median_filter(spectrum.real, width) + 1j * median_filter(spectrum.imag, width)
+    power: Real = np.abs(spectrum - broad) ** 2
+    return power

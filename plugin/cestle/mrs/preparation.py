@@ -1,0 +1,297 @@
+"""From FIDs as they arrived to spectra that can be fitted: the order of the steps.
+
+Follows the consensus on preprocessing (Near et al., doi:10.1002/nbm.4257): coils, then corrupted
+transients and drift, eddy currents, mean, residual water, and ON aligned to OFF before they are
+subtracted; neither filter nor zero filling.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cestle.errors import ProtocolError
+from cestle.mrs.alignment import AlignmentSettings, align
+from cestle.mrs.arrival import Arrived, receive
+from cestle.mrs.averaging import mean_of, neighbours, weights_of
+from cestle.mrs.band import moved
+from cestle.mrs.comparison import compare
+from cestle.mrs.eddy import eddy_phase, sharpness, without_eddies
+from cestle.mrs.pairing import pair
+from cestle.mrs.referencing import Turn, creatine_fit, reference
+from cestle.mrs.rejection import RejectionSettings, reasons_to_reject
+from cestle.mrs.series import (
+    EditedSpectra,
+    EditState,
+    MegaProtocol,
+    MegaSeries,
+    PreparedMega,
+    TransientReport,
+)
+from cestle.mrs.singlets import SearchSettings, Whereabouts, in_phase, locate
+from cestle.mrs.states import States, decide_states
+from cestle.mrs.water import WaterModes, WaterSettings
+from cestle.physics import Bool, Complex, Real
+
+LEAST_KEPT: Final = 2
+"""Fewest transients of a state that a mean is made of."""
+MOST_LOST: Final = 0.25
+"""Share of the transients of a state beyond which the loss is noted."""
+MOST_UNEVEN: Final = 0.1
+"""Difference of the kept numbers over the larger one beyond which it is noted."""
+
+_WORSE: Final = 0.97
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationSettings:
+    """Settings of the steps.
+
+    Parameters
+    ----------
+    search
+        How far creatine, choline and NAA are sought.
+    alignment
+        When the registration ends.
+    rejection
+        When a transient is an outlier.
+    water
+        How residual water is described.
+    """
+
+    search: SearchSettings = field(default_factory=SearchSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    rejection: RejectionSettings = field(default_factory=RejectionSettings)
+    water: WaterSettings = field(default_factory=WaterSettings)
+
+
+def prepare(
+    series: MegaSeries,
+    settings: PreparationSettings = PreparationSettings(),
+) -> PreparedMega:
+    """Prepare a MEGA-PRESS series for the fit.
+
+    Parameters
+    ----------
+    series
+        As read: sign, order and polarity are decided here, on the data.
+    settings
+        Settings of the steps.
+
+    Raises
+    ------
+    InputError
+        When numbers are missing or not finite, or FIDs too short.
+    ProtocolError
+        When sign or order cannot be told, the file contradicts the data, or only a difference
+        arrived.
+    NumericalError
+        When creatine does not stand out of the noise.
+    """
+    arrived = receive(series)
+    protocol = series.protocol
+    where = locate(arrived.fids, protocol, settings.search)
+    states = decide_states(naa_over_creatine(where), series.labels)
+    near = in_phase(arrived.fids, protocol, where)
+    on, off = (
+        _Group.of(near, np.flatnonzero(chosen), series, settings)
+        for chosen in (states.edit_on, ~states.edit_on)
+    )
+    on, off, eddy_notes = _without_eddies(on, off, arrived.water, protocol)
+    on, off = on.without_water(protocol, settings), off.without_water(protocol, settings)
+    creatine = creatine_fit(off.mean, protocol)
+    absolute = reference(creatine)
+    on, off = on.turned(absolute, protocol), off.turned(absolute, protocol)
+    relative = pair(on.mean, off.mean, protocol, creatine)
+    on = on.turned(relative, protocol)
+    correlation, comparison = _compared(arrived, where, on, off, protocol)
+    return PreparedMega(
+        spectra=_spectra(on, off, series),
+        water=arrived.water,
+        transients=() if series.averaged else _reports(where, on, off),
+        scanner_difference=correlation,
+        decisions=(*arrived.decisions, states.sentence, _polarity(where, states)),
+        notes=(*arrived.notes, *eddy_notes, *_losses(on, off, series), *comparison),
+    )
+
+
+def naa_over_creatine(where: Whereabouts) -> Real:
+    """NAA in phase with creatine over the median creatine, shape (transient,)."""
+    size = np.abs(where.creatine)
+    heard = size > 0.0
+    in_phase_naa = np.zeros(len(size))
+    in_phase_naa[heard] = (where.naa[heard] * where.creatine[heard].conj()).real / size[heard]
+    ratio: Real = in_phase_naa / np.median(size[heard])
+    return ratio
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Group:
+    """The FIDs of one edit state and what was taken from them so far.
+
+    `places` are all of them in the order of acquisition, `fids` and `weights` those kept.
+    """
+
+    places: npt.NDArray[np.int64]
+    reasons: tuple[str | None, ...]
+    frequency_hz: Real
+    phase_rad: Real
+    fids: Complex
+    weights: Real
+
+    @classmethod
+    def of(
+        cls,
+        near: Complex,
+        places: npt.NDArray[np.int64],
+        series: MegaSeries,
+        settings: PreparationSettings,
+    ) -> "_Group":
+        """Align, reject, and align again without what was rejected."""
+        fids, protocol = near[places], series.protocol
+        heard = np.any(fids, axis=1)
+        first = align(fids, protocol, settings.alignment, kept=heard)
+        aligned = moved(fids, protocol.dwell_s, first.frequency_hz, first.phase_rad)
+        reasons = reasons_to_reject(aligned, first, protocol, settings.rejection)
+        kept = np.array([reason is None for reason in reasons])
+        _require_enough(kept, series)
+        found = align(fids, protocol, settings.alignment, kept=kept)
+        return cls(
+            places=places,
+            reasons=reasons,
+            frequency_hz=found.frequency_hz,
+            phase_rad=found.phase_rad,
+            fids=moved(
+                fids[kept], protocol.dwell_s, found.frequency_hz[kept], found.phase_rad[kept]
+            ),
+            weights=weights_of(found.misfit[kept]),
+        )
+
+    @property
+    def mean(self) -> Complex:
+        return mean_of(self.fids, self.weights)
+
+    @property
+    def kept_rows(self) -> npt.NDArray[np.int64]:
+        """Rows of the kept ones within the group."""
+        return np.flatnonzero([reason is None for reason in self.reasons])
+
+    @property
+    def kept(self) -> npt.NDArray[np.int64]:
+        """Places of the kept ones in the order of acquisition."""
+        return self.places[self.kept_rows]
+
+    def turned(self, turn: Turn, protocol: MegaProtocol) -> "_Group":
+        """With a common frequency and phase taken away."""
+        count = len(self.fids)
+        return replace(
+            self,
+            frequency_hz=self.frequency_hz + turn.frequency_hz,
+            phase_rad=self.phase_rad + turn.phase_rad,
+            fids=moved(
+                self.fids,
+                protocol.dwell_s,
+                np.full(count, turn.frequency_hz),
+                np.full(count, turn.phase_rad),
+            ),
+        )
+
+    def without_water(self, protocol: MegaProtocol, settings: PreparationSettings) -> "_Group":
+        modes = WaterModes.of(self.mean, protocol, settings.water)
+        return replace(self, fids=modes.taken_from(self.fids))
+
+
+def _require_enough(kept: Bool, series: MegaSeries) -> None:
+    if not series.averaged and kept.sum() < LEAST_KEPT:
+        raise ProtocolError(
+            f"{int(kept.sum())} of {len(kept)} transients of one edit state are of use; expected "
+            f"at least {LEAST_KEPT}."
+        )
+
+
+def _without_eddies(
+    on: _Group, off: _Group, water: Complex | None, protocol: MegaProtocol
+) -> tuple[_Group, _Group, tuple[str, ...]]:
+    """Both groups without the phase of water, unless that makes lines broader."""
+    if water is None:
+        return on, off, ()
+    phase = eddy_phase(water, protocol)
+    before = sharpness(off.mean, protocol)
+    if sharpness(without_eddies(off.mean, phase), protocol) < _WORSE * before:
+        note = "the phase of the water reference makes lines broader; eddy currents were left"
+        return on, off, (note,)
+    on, off = (replace(group, fids=without_eddies(group.fids, phase)) for group in (on, off))
+    return on, off, ()
+
+
+def _compared(
+    arrived: Arrived, where: Whereabouts, on: _Group, off: _Group, protocol: MegaProtocol
+) -> tuple[float | None, tuple[str, ...]]:
+    """The scanner's difference with what was taken from OFF on the whole taken away."""
+    theirs = arrived.difference
+    if theirs is None:
+        return None, ()
+    if theirs.shape != on.mean.shape:
+        return None, ("the scanner's difference does not have the shape of the FIDs",)
+    frequency = np.median(where.frequency_hz[off.kept] + off.frequency_hz[off.kept_rows])
+    turn = np.sum(np.exp(1j * (np.angle(where.creatine[off.kept]) + off.phase_rad[off.kept_rows])))
+    same = moved(theirs[None], protocol.dwell_s, np.array([frequency]), np.array([np.angle(turn)]))
+    found = compare(same[0], on.mean - off.mean, protocol)
+    return found.correlation, (found.sentence,)
+
+
+def _spectra(on: _Group, off: _Group, series: MegaSeries) -> EditedSpectra:
+    single = series.averaged
+    return EditedSpectra(
+        on=on.mean,
+        off=off.mean,
+        transients_on=None if single else on.fids,
+        transients_off=None if single else off.fids,
+        weights_on=None if single else on.weights,
+        weights_off=None if single else off.weights,
+        pairs=None if single else neighbours(on.kept, off.kept),
+        protocol=series.protocol,
+    )
+
+
+def _reports(where: Whereabouts, on: _Group, off: _Group) -> tuple[TransientReport, ...]:
+    found: dict[int, TransientReport] = {}
+    for state, group in ((EditState.ON, on), (EditState.OFF, off)):
+        frequency = where.frequency_hz[group.places] + group.frequency_hz
+        phase = np.angle(where.creatine[group.places] * np.exp(1j * group.phase_rad))
+        for row, place in enumerate(group.places):
+            found[int(place)] = TransientReport(
+                state=state,
+                frequency_hz=float(frequency[row]),
+                phase_deg=float(np.degrees(phase[row])),
+                rejected=group.reasons[row],
+            )
+    return tuple(found[place] for place in sorted(found))
+
+
+def _polarity(where: Whereabouts, states: States) -> str:
+    """Whether ON is stored with the sign of OFF, from creatine of both."""
+    on, off = where.creatine[states.edit_on], where.creatine[~states.edit_on]
+    count = min(len(on), len(off))
+    # neighbours share the phase cycle, if there is one
+    apart = np.degrees(np.angle(np.sum(on[:count] * off[:count].conj())))
+    how = "inverted against OFF" if abs(apart) > 90.0 else "as OFF"
+    return f"polarity: ON is stored {how} (creatine {apart:+.0f}°); creatine set positive in both"
+
+
+def _losses(on: _Group, off: _Group, series: MegaSeries) -> tuple[str, ...]:
+    if series.averaged:
+        return (
+            "averages made by the scanner: drift, corrupted transients and the spread between "
+            "transients cannot be checked",
+        )
+    notes = []
+    for name, group in (("ON", on), ("OFF", off)):
+        lost = len(group.places) - len(group.kept)
+        if lost > MOST_LOST * len(group.places):
+            notes.append(f"{lost} of {len(group.places)} transients of {name} were rejected")
+    counts = sorted((len(on.kept), len(off.kept)))
+    if counts[1] - counts[0] > MOST_UNEVEN * counts[1]:
+        notes.append(f"{len(on.kept)} transients of ON stand against {len(off.kept)} of OFF")
+    return tuple(notes)
