@@ -12,6 +12,7 @@ BENCHMARKS = (
     "accuracy",
     "motion",
     "coverage",
+    "megapress_peers",
     "self_test",
     "receiving",
     "loop",
