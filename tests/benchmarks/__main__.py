@@ -13,6 +13,7 @@ BENCHMARKS = (
     "motion",
     "megapress",
     "coverage",
+    "megapress_peers",
     "self_test",
     "receiving",
     "loop",
