@@ -13,6 +13,7 @@ from cestle.config.templates import TemplateFolder
 from cestle.dicom.coding import ascii_text
 from cestle.dicom.outputs import build_outputs
 from cestle.dicom.standard import nested_elements
+from cestle.dicom.study_header import CHARACTER_SETS
 from cestle.errors import ConformanceError
 from phantoms import analysis_builder as build
 from phantoms.output_sets import WrittenSet, everything, identity
@@ -49,6 +50,12 @@ def test_every_character_arrives(tmp_path, charset, name, description):
         expected = "" if charset is None else charset
         assert found.get("SpecificCharacterSet", "") == expected
         assert not any("\N{REPLACEMENT CHARACTER}" in text or "?" in text for text in texts(found))
+
+
+def test_the_character_sets_of_the_statement_are_those_that_are_tested():
+    """The sets named in the conformance statement are the ones that the test above goes through."""
+    (mark,) = (m for m in test_every_character_arrives.pytestmark if m.name == "parametrize")
+    assert {case[0] or "" for case in mark.args[1]} == set(CHARACTER_SETS)
 
 
 def test_a_chinese_page_of_a_latin_study_stays_latin(tmp_path):

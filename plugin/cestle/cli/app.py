@@ -14,6 +14,7 @@ import cestle
 from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
+from cestle.cli.export import export
 from cestle.cli.node import check, echo, reprocess, retry, serve, status
 from cestle.cli.simulation import simulate
 from cestle.cli.study import inspect, learn, process
@@ -54,6 +55,7 @@ app.command()(reprocess)
 app.command()(retry)
 app.command()(echo)
 app.command()(check)
+app.command()(export)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 from cestle.errors import ConfigError
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader, the fast one where the library has it."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -66,7 +69,7 @@ class TemplateFolder:
         """
         path = self.path(relative)
         try:
-            return yaml.safe_load(path.read_text(encoding="utf-8"))
+            return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
             text = " ".join(str(fault).split())
             raise ConfigError(f"template {path} cannot be read: {text}") from fault

@@ -13,10 +13,11 @@ from cestle.dicom.standard import nested_elements, standard_faults
 from cestle.errors import HeaderError, LateralityError
 from cestle.physics import Real
 
-_FILLED: Final = (
+REQUIRED_MARKS: Final = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
     *("SeriesNumber", "InstanceNumber", "ContentQualification"),
 )
+"""Attributes that every object has whatever its class demands."""
 _TEXT_VR: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 SIDE_CODES: Final = {"7771000": "left", "24028007": "right"}
 
@@ -36,7 +37,7 @@ def object_faults(built: Dataset, written: Dataset) -> tuple[str, ...]:
 
 def root_faults(built: Dataset, written: Dataset) -> tuple[str, ...]:
     """The same without a look at nested texts, for an object whose nested texts were seen."""
-    empty = [f"{name} is absent" for name in _FILLED if written.get(name) in (None, "")]
+    empty = [f"{name} is absent" for name in REQUIRED_MARKS if written.get(name) in (None, "")]
     if empty:
         return tuple(empty)
     return (*standard_faults(built), *_changed_text(built, written))

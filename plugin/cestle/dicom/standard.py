@@ -4,14 +4,14 @@ They are of a newer edition than the dictionaries of the validators in the distr
 in memory already, because highdicom builds its objects after them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from highdicom import _standard_utils
 from pydicom import DataElement, Dataset
 from pydicom.datadict import keyword_for_tag
-from pydicom.uid import MRImageStorage
+from pydicom.uid import UID, MRImageStorage
 
 STANDARD_EXTENDED: Final = {
     str(MRImageStorage): frozenset({"RescaleIntercept", "RescaleSlope", "RescaleType"})
@@ -33,6 +33,14 @@ class _Attribute(NamedTuple):
     kind: str
     path: tuple[str, ...]
     mandatory: bool
+
+
+class ModuleContent(NamedTuple):
+    """A module of an object: its name, its usage (M, C or U), keywords of what is in it."""
+
+    name: str
+    usage: str
+    attributes: tuple[str, ...]
 
 
 def is_part_of(sop_class_uid: str, keyword: str) -> bool:
@@ -84,6 +92,51 @@ def _elements(item: Dataset) -> Iterator[DataElement]:
             inner: Any = element.value
             for one in inner or ():
                 yield from _elements(one)
+
+
+def module_contents(dataset: Dataset) -> tuple[ModuleContent, ...]:
+    """Which modules of its definition an object fills, and with what.
+
+    Mandatory modules are told always, others when the object has an attribute of them that no
+    module told before has.
+    """
+    iod = _standard_utils.get_sop_class_iod_map()[str(dataset.SOPClassUID)]
+    modules = _standard_utils.get_iod_module_map()[iod]
+    keywords = {element.keyword for element in dataset}
+    held = {row["key"]: _present(row["key"], keywords) for row in modules}
+    told = {k for row in modules if row["usage"] == "M" for k in held[row["key"]]}
+    found = []
+    for row in modules:
+        attributes = held[row["key"]]
+        if row["usage"] == "M" or attributes - told:
+            told |= attributes
+            found.append(
+                ModuleContent(
+                    name=_spoken(row["key"]),
+                    usage=row["usage"],
+                    attributes=tuple(sorted(attributes)),
+                )
+            )
+    return tuple(found)
+
+
+_ABBREVIATIONS: Final = frozenset({"mr", "sc", "sop", "sr", "voi", "lut", "icc"})
+
+
+def _spoken(key: str) -> str:
+    """Name of a module from its key, such as ``MR Image`` from ``mr-image``."""
+    words = (word.upper() if word in _ABBREVIATIONS else word.title() for word in key.split("-"))
+    return " ".join(words)
+
+
+def _present(module: str, present: Set[str]) -> set[str]:
+    rows = _standard_utils.get_module_attribute_map().get(module, ())
+    return {row["keyword"] for row in rows if not row["path"]} & present
+
+
+def uid_name(uid: str) -> str:
+    """Name of a UID of PS3.6."""
+    return UID(uid).name
 
 
 @lru_cache(maxsize=16)

@@ -37,6 +37,15 @@ _CHECKED_VR: Final = frozenset({"DA", "TM", "AS", "DS", "CS", "UI", "SH"})
 
 _TEXT_VR: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 
+CHARACTER_SETS: Final = {
+    "": "ISO 646, the default repertoire",
+    "ISO_IR 100": "Latin alphabet No. 1",
+    "ISO_IR 192": "Unicode in UTF-8",
+    "GB18030": "Chinese, GB 18030",
+    "GBK": "Chinese, GBK",
+}
+"""Character sets that are known to come through unchanged, by defined term."""
+
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 ROLE_ORDER: Final = (*("cest_source", "cest_map_vendor", "b0_map", "b1_map", "t1_3d", "roi"),)
