@@ -72,6 +72,65 @@ class Grid:
         return index
 
 
+@dataclass(frozen=True, kw_only=True)
+class StorageOrder:
+    """How a grid is stored, against the order of its axes along the patient.
+
+    Parameters
+    ----------
+    swapped
+        Whether rows and columns change places.
+    flipped
+        Which axes (slice, row, column), after the exchange, run against the patient's.
+    """
+
+    swapped: bool
+    flipped: tuple[bool, bool, bool]
+
+    def stored(self, values: Real) -> Real:
+        """Values in the patient's order, shape (slices, rows, columns), as they are stored."""
+        axes = tuple(axis for axis, flip in enumerate(self.flipped) if flip)
+        turned: Real = np.flip(values, axes)
+        return turned.swapaxes(1, 2) if self.swapped else turned
+
+
+def in_patient_order(grid: Grid) -> tuple[Grid, StorageOrder]:
+    """The same voxels with axes that run to the left, to the back and to the head.
+
+    What is computed there does not depend on how a scanner or an archive stores the plane.
+
+    Parameters
+    ----------
+    grid
+        Any grid; slices stay the first axis.
+
+    Returns
+    -------
+        The grid whose rows and columns are ordered by the patient axis that they follow most, and
+        how to bring values back.
+    """
+    follows = np.argmax(np.abs(grid.affine[:3, :3]), axis=0)
+    swapped = bool(follows[1] < follows[2])
+    order = [0, 2, 1] if swapped else [0, 1, 2]
+    shape = np.array(grid.shape)[order]
+    affine = grid.affine.copy()
+    affine[:3, :3] = affine[:3, order]
+    axes = np.arange(3)
+    flips = affine[follows[order], axes] < 0.0
+    for axis in axes[flips]:
+        affine[:3, 3] += affine[:3, axis] * (shape[axis] - 1)
+        affine[:3, axis] *= -1.0
+    turned = Grid(
+        shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+        affine=affine,
+        frame_of_reference_uid=grid.frame_of_reference_uid,
+        slice_thickness_mm=grid.slice_thickness_mm,
+    )
+    return turned, StorageOrder(
+        swapped=swapped, flipped=(bool(flips[0]), bool(flips[1]), bool(flips[2]))
+    )
+
+
 def grid_difference_mm(a: Grid, b: Grid) -> float:
     """Largest distance between the corner voxels of two grids of one shape [mm]."""
     extent = np.array(a.shape, dtype=np.float64) - 1

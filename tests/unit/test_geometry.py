@@ -1,12 +1,14 @@
 """Laws of voxel grids."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cestle.errors import GeometryError
-from cestle.geometry import Grid, grid_difference_mm, require_same_grid
+from cestle.geometry import Grid, grid_difference_mm, in_patient_order, require_same_grid
 from unit.builders import axial_grid
 
 
@@ -84,3 +86,41 @@ def test_affine_cannot_be_changed():
     assert grid.affine[0, 0] != 99.0
     with pytest.raises(ValueError, match="read-only"):
         grid.affine[0, 0] = 1.0
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("flips", list(itertools.product([False, True], repeat=3)))
+def test_patient_order_does_not_depend_on_storage(swapped, flips):
+    """A plane stored in any of sixteen ways has one patient order, and values find back."""
+    affine = np.diag([11.0, 2.0, 1.5, 1.0])[:, [2, 1, 0, 3]]
+    affine[:3, :3] = rotation(10.0) @ affine[:3, :3]
+    shape = (3, 5, 4)
+    plain = Grid(shape=shape, affine=affine, frame_of_reference_uid="1.2", slice_thickness_mm=11.0)
+    values = np.arange(60.0).reshape(shape)
+    expected, _ = in_patient_order(plain)
+    turned = affine.copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            turned[:3, 3] += turned[:3, axis] * (shape[axis] - 1)
+            turned[:3, axis] *= -1.0
+    stored = np.flip(values, [axis for axis, flip in enumerate(flips) if flip])
+    if swapped:
+        turned[:3, [1, 2]] = turned[:3, [2, 1]]
+        stored = stored.swapaxes(1, 2)
+    grid = Grid(
+        shape=stored.shape, affine=turned, frame_of_reference_uid="1.2", slice_thickness_mm=11.0
+    )
+    found, order = in_patient_order(grid)
+    np.testing.assert_allclose(found.affine, expected.affine, atol=1e-9)
+    assert found.shape == expected.shape
+    in_order = np.empty(found.shape)
+    index = np.argwhere(np.ones(found.shape, dtype=bool)).astype(float)
+    place = np.rint(grid.to_index(found.to_lps(index))).astype(int)
+    in_order[tuple(index.astype(int).T)] = stored[tuple(place.T)]
+    np.testing.assert_array_equal(order.stored(in_order), stored)
+
+
+def rotation(degrees):
+    """A turn about the axis from foot to head."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])

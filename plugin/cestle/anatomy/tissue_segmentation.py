@@ -24,7 +24,7 @@ from cestle.anatomy.tissue_mixture import (
     tissue_shares,
 )
 from cestle.errors import NumericalError
-from cestle.geometry import Grid
+from cestle.geometry import Grid, in_patient_order
 from cestle.physics import Bool, Real
 
 _FINE_MM: Final = 1.0
@@ -85,6 +85,7 @@ def segment_tissues(values: Real, source: Grid, target: Grid) -> TissueSegmentat
         When no brain is found in the slices or its tissues cannot be told apart.
     """
     require_same_frame(source, target, name="the T1")
+    target, order = in_patient_order(target)
     fine = _aligned(target, _fine_steps(target), _FINE_MARGIN_MM)
     brightness, covered = _sampled(values, source, fine)
     brain = _brain(values, source, target, fine) & covered
@@ -94,7 +95,9 @@ def segment_tissues(values: Real, source: Grid, target: Grid) -> TissueSegmentat
     _require_separation(mixture)
     _require_anatomy(shares, brain, slabs, fine)
     known = _averages(covered.astype(np.float32), slabs, target) > _COVERED
-    found = [np.clip(_averages(share, slabs, target) * known, 0.0, 1.0) for share in shares]
+    found = [
+        order.stored(np.clip(_averages(share, slabs, target) * known, 0.0, 1.0)) for share in shares
+    ]
     return TissueSegmentation(
         grey=found[GREY],
         white=found[WHITE],

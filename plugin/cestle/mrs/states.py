@@ -27,7 +27,7 @@ SEPARATED: Final = 3.0
 
 _REGULAR: Final = 0.8
 _EXCEPTIONS: Final = 0.05
-_TYPICAL: Final = 4.0
+_TYPICAL: Final = 6.0
 _GAP: Final = 0.5
 _LEAST_SHARE: Final = 0.25
 _SHIFTED_RUNS: Final = 16
