@@ -27,7 +27,7 @@ SEPARATED: Final = 3.0
 
 _REGULAR: Final = 0.8
 _EXCEPTIONS: Final = 0.05
-_TYPICAL: Final = 6.0
+_TYPICAL: Final = 0.25
 _GAP: Final = 0.5
 _LEAST_SHARE: Final = 0.25
 _SHIFTED_RUNS: Final = 16
@@ -164,12 +164,17 @@ def _name(edit_on: Bool, run: int, start: int) -> str:
 
 
 def _typical(naa: Real, low: Bool, heard: Bool) -> Bool:
-    """Transients near the middle of the group that their NAA puts them into, shape (transient,)."""
+    """Transients near the middle of the group that their NAA puts them into, shape (transient,).
+
+    Near is a part of the distance of both groups: the spread of a few transients is too uncertain
+    to tell an odd one.
+    """
+    groups = [group for group in (low & heard, ~low & heard) if np.any(group)]
+    middles = [float(np.median(naa[group])) for group in groups]
+    near = _TYPICAL * (max(middles) - min(middles))
     typical = np.zeros(len(naa), dtype=np.bool_)
-    for group in (low & heard, ~low & heard):
-        if np.any(group):
-            middle, spread = np.median(naa[group]), _deviation(naa[group])
-            typical |= group & (np.abs(naa - middle) <= _TYPICAL * spread)
+    for group, middle in zip(groups, middles, strict=True):
+        typical |= group & (np.abs(naa - middle) <= near)
     return typical
 
 
