@@ -258,15 +258,15 @@ def test_a_study_of_spectra_alone_is_partial(capsys, tmp_path):
     assert spectra.PatientID not in err
 
 
-def test_damaged_spectra_leave_a_study_complete(capsys, own_study, tmp_path):
-    """Spectra of 31P beside a whole GluCEST study: exit 0, and one line names them."""
+def test_damaged_spectra_leave_the_images_as_they_are(capsys, own_study, tmp_path):
+    """Spectra of 31P beside a whole GluCEST study: all indices, exit 3, and one line says why."""
     image = pydicom.dcmread(series_files(own_study, "GluCEST")[0], stop_before_pixels=True)
     spectra = uih_mega(ResonantNucleus="31P")
     for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate"):
         setattr(spectra, keyword, image[keyword].value)
     spectra.save_as(own_study / "mega.dcm", enforce_file_format=True)
     code, _, err = process(capsys, own_study, tmp_path / "out")
-    assert code == 0
-    (line,) = [line for line in messages(err) if "mrs_mega" in line]
+    assert code == 3
+    (line,) = [line for line in messages(err) if line.startswith("cestle: mrs: ")]
     assert "spectrum of 31P" in line
     assert results(tmp_path / "out")["asymmetry"]["dai_glu_h_epi"]["value"] is not None

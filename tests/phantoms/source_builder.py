@@ -103,20 +103,22 @@ def sources(grid=None, *, charset="ISO_IR 192", **changes):
     return {"cest_source": series(5, 8), "b0_map": series(6, 1), "b1_map": series(7, 1)}
 
 
-_OF_IMAGES = (
-    *("PixelData", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "SliceThickness"),
+_OF_PIXELS = (
+    *("PixelData", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation"),
 )
 
 
 def spectra_sources(grid=None, *, charset="ISO_IR 192", instances=2, **changes):
-    """Headers of a MEGA-PRESS series under its role, without the spectra themselves."""
+    """Headers of a MEGA-PRESS series under its role, without the spectra themselves.
+
+    As in the reference encoding they state a plane, although they are no images.
+    """
     grid = grid or coronal_grid()
     made = []
     for number in range(1, instances + 1):
         dataset = source_image(grid, 11, number, charset=charset, **changes)
-        for keyword in _OF_IMAGES:
+        for keyword in _OF_PIXELS:
             delattr(dataset, keyword)
         dataset.SOPClassUID = MRSpectroscopyStorage
         dataset.file_meta.MediaStorageSOPClassUID = MRSpectroscopyStorage

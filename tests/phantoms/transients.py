@@ -123,17 +123,29 @@ def line(scene, ppm, lorentz_hz, gauss_hz=0.0):
 
 
 @cache
+def undamped(points, protocol, edited):
+    """FIDs of the metabolites without decay, by name."""
+    lists = basis(protocol.frequency_mhz)
+    lists = lists.on if edited else lists.off
+    turns = np.arange(points) * protocol.dwell_s * protocol.frequency_mhz
+    return {
+        name: lists[name].amplitude
+        @ np.exp(2j * np.pi * np.outer(lists[name].shift_ppm - protocol.transmitter_ppm, turns))
+        for name in MILLIMOLAR
+    }
+
+
+@cache
 def tissue(scene):
     """Noise-free FIDs of both states without water."""
     found = []
     for state in (ON, OFF):
-        lists = basis(scene.frequency_mhz)
-        lists = lists.on if state is ON and scene.editing else lists.off
+        signals = undamped(scene.points, protocol(scene), state is ON and scene.editing)
         total = np.zeros(scene.points, dtype=complex)
         for name, amount in MILLIMOLAR.items():
             if name not in scene.without:
                 amount *= scene.naa if name in ("NAA", "NAAG") else 1.0
-                total += amount * lists[name].fid(scene.points, protocol(scene))
+                total += amount * signals[name]
         total *= decay(scene, scene.lorentz_hz, scene.gauss_hz)
         if "MM" not in scene.without:
             for ppm, off, on, fwhm_ppm in MACROMOLECULES:

@@ -3,7 +3,7 @@
 Each line of a table is a resonance: chemical shift [ppm], real and imaginary amplitude [protons].
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
@@ -12,14 +12,11 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cestle.config.templates import TemplateFolder, validation_lines
-from cestle.errors import ConfigError, ProtocolError
+from cestle.errors import ConfigError
 from cestle.mrs.basis import BasisSettings, LineList, MegaBasis
 
 BASIS_SCHEMA: Final = "cestle-basis/1"
 BASIS_FOLDER: Final = "basis"
-FREQUENCY_TOLERANCE: Final = 0.02
-"""Largest deviation of a basis from the header, relative."""
-ECHO_TOLERANCE_MS: Final = 2.0
 
 LOWEST_PPM: Final = -2.0
 HIGHEST_PPM: Final = 12.0
@@ -207,53 +204,10 @@ def shipped_bases(templates: TemplateFolder) -> tuple[MegaBasis, ...]:
     return tuple(file.basis() for file in files)
 
 
-def select_bases(
-    bases: Iterable[MegaBasis], *, frequency_mhz: float, echo_time_ms: float
-) -> tuple[MegaBasis, ...]:
-    """The bases that fit a measurement, in their order.
-
-    Parameters
-    ----------
-    bases
-        All bases.
-    frequency_mhz
-        Transmitter frequency of the header [MHz].
-    echo_time_ms
-        TE of the header [ms].
-
-    Raises
-    ------
-    ProtocolError
-        When none is within 2 % of the frequency and 2 ms of TE.
-    """
-    every = tuple(bases)
-    found = tuple(basis for basis in every if _fits(basis, frequency_mhz, echo_time_ms))
-    if found:
-        return found
-    settings = sorted(
-        {(basis.settings.frequency_mhz, basis.settings.echo_time_ms) for basis in every}
-    )
-    have = ", ".join(f"{frequency:g} MHz at TE {echo:g} ms" for frequency, echo in settings)
-    raise ProtocolError(
-        f"no basis fits {frequency_mhz:g} MHz at TE {echo_time_ms:g} ms (there is: "
-        f"{have or 'none'}); run cestle simulate-basis --frequency-mhz {frequency_mhz:g} "
-        f"--echo-time-ms {echo_time_ms:g} --out FILE and put the file into the folder "
-        f"{BASIS_FOLDER}/ of the site's templates."
-    )
-
-
 def basis_text(file: BasisFile) -> str:
     """The file as YAML, tables as blocks; equal content gives equal text."""
     content = file.model_dump(mode="json", by_alias=True)
     return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=99)
-
-
-def _fits(basis: MegaBasis, frequency_mhz: float, echo_time_ms: float) -> bool:
-    settings = basis.settings
-    return (
-        abs(settings.frequency_mhz - frequency_mhz) <= FREQUENCY_TOLERANCE * settings.frequency_mhz
-        and abs(settings.echo_time_ms - echo_time_ms) <= ECHO_TOLERANCE_MS
-    )
 
 
 def _read(path: Path) -> BasisFile:

@@ -170,6 +170,37 @@ class EngineSection(_Section):
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
 
 
+class MrsSection(_Section):
+    """How MEGA-PRESS spectra are analysed, and the limits of their quality."""
+
+    enabled: bool = True
+    method: Literal["linear_combination", "paper"] = "linear_combination"
+    bootstrap_draws: Annotated[int, Field(ge=0, le=10_000)] = 200
+    gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
+    glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
+    missing_water: Literal["fail", "warn"] = "fail"
+    max_water_fwhm_hz: Annotated[float, Field(gt=0)] = 14.0
+    max_metabolite_fwhm_hz: Annotated[float, Field(gt=0)] = 10.0
+    min_snr: Annotated[float, Field(ge=0)] = 3.0
+    warn_drift_hz: Annotated[float, Field(ge=0)] = 5.0
+    max_drift_hz: Annotated[float, Field(gt=0)] = 10.0
+    min_kept_percent: Annotated[float, Field(gt=0, le=100)] = 75.0
+    min_kept_transients: Annotated[int, Field(ge=1)] = 60
+    max_choline_percent: Annotated[float, Field(gt=0)] = 5.0
+    max_creatine_percent: Annotated[float, Field(gt=0)] = 10.0
+    max_crlb_percent: Annotated[float, Field(gt=0)] = 20.0
+    max_residual_over_noise: Annotated[float, Field(gt=0)] = 2.0
+
+    @model_validator(mode="after")
+    def _warns_before_it_fails(self) -> Self:
+        if self.warn_drift_hz > self.max_drift_hz:
+            raise ValueError(
+                f"warn_drift_hz is {self.warn_drift_hz:g}, expected at most max_drift_hz "
+                f"({self.max_drift_hz:g})"
+            )
+        return self
+
+
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
@@ -195,6 +226,7 @@ class AnalysisSection(_Section):
     combined_score_source: str = ""
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
+    mrs: MrsSection = MrsSection()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

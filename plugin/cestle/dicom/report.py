@@ -20,6 +20,7 @@ from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.results import Status
+from cestle.study.roles import Role
 from cestle.study.spectroscopy import MRS_ROLE
 
 PRODUCT: Final = "report"
@@ -35,6 +36,8 @@ _LIBRARY_KEYWORDS: Final = (
     *("Modality", "FrameOfReferenceUID", "Rows", "Columns", "PixelSpacing"),
     *("ImageOrientationPatient", "ImagePositionPatient", "SliceThickness"),
 )
+
+_SPECTRA: Final = (Role.MRS_MEGA, Role.MRS_WATER)
 
 Groups = list[
     sr.VolumetricROIMeasurementsAndQualitativeEvaluations | sr.MeasurementsAndQualitativeEvaluations
@@ -382,7 +385,9 @@ class _Builder:
                     qualifier=qualifier,
                     derivation=None if row.derivation is None else self._code(row.derivation),
                     method=None if row.method is None else self._code(row.method),
-                    algorithm_id=self._algorithm() if row.derivation == "mean" else algorithm,
+                    algorithm_id=self._algorithm()
+                    if row.derivation == "mean"
+                    else (algorithm if row.source.endswith(".value") else None),
                 )
             )
         return found
@@ -464,9 +469,13 @@ def _evidence(sources: ReportSources) -> list[Dataset]:
 
 
 def _library(received: Mapping[str, Sequence[Dataset]]) -> list[Dataset]:
-    """One plain image of each source series; objects without a plane of their own are left out."""
+    """One plain image of each source series; objects without a plane of their own are left out.
+
+    Spectra are no images, even where their header states a plane.
+    """
     library: dict[str, Dataset] = {}
-    for datasets in received.values():
+    images = [datasets for role, datasets in received.items() if role not in _SPECTRA]
+    for datasets in images:
         for dataset in datasets:
             if all(dataset.get(keyword) not in (None, "") for keyword in _LIBRARY_KEYWORDS):
                 library.setdefault(str(dataset.SeriesInstanceUID), _plain_image(dataset))

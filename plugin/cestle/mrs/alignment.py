@@ -27,7 +27,7 @@ HIGH_PPM: Final = 3.45
 
 _DEGREE: Final = 5
 _SEEN_S: Final = 0.35
-_DAMPING_HZ: Final = 1.0
+_DAMPING_HZ: Final = 4.0
 _LARGEST_STEP_HZ: Final = 3.0
 _FARTHEST_HZ: Final = 12.0
 
@@ -62,6 +62,8 @@ class Alignment:
         By how much its lines are wider than those of the reference [Hz].
     misfit
         Root mean square of what is not explained, over the median of all transients.
+    covariance
+        Of the noise of frequency and phase, shape (transient, 2, 2) [Hz², Hz·rad, rad²].
     """
 
     frequency_hz: Real
@@ -69,6 +71,7 @@ class Alignment:
     gain: Real
     broadening_hz: Real
     misfit: Real
+    covariance: Real
 
 
 def align(
@@ -90,7 +93,7 @@ def align(
     """
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
     band = Band.of(protocol, points, LOW_PPM, HIGH_PPM, degree=_DEGREE)
-    seen = damped(fids[:, :points], protocol.dwell_s, width_hz=_DAMPING_HZ)
+    seen = fids[:, :points]
     used: Real = np.ones(len(fids)) if kept is None else kept.astype(np.float64)
     search = _Search(band, seen, protocol, used)
     for _ in range(settings.rounds):
@@ -113,6 +116,7 @@ class _Search:
         count = len(fids)
         self._frequency, self._phase = np.zeros(count), np.zeros(count)
         self._gain, self._width, self._misfit = np.ones(count), np.zeros(count), self._first()
+        self._covariance = np.zeros((count, 2, 2))
 
     def _first(self) -> Real:
         """Distance of each transient to the median of all, before anything is known."""
@@ -132,9 +136,16 @@ class _Search:
         weights = self._kept * trust(self._misfit)
         mean = weights @ now / weights.sum()
         time = time_axis(len(mean), self._protocol.dwell_s)
-        design = self._band.take(np.stack([mean, 2j * np.pi * time * mean]))
+        slope = np.stack([np.ones(len(time)), 2j * np.pi * time])
+        design = self._band.take(slope * mean)
+        # the noise of the reference at late times would swamp its derivative; damped copies as
+        # instruments weigh it down and leave the solution where it is
+        instruments = self._band.take(
+            damped(slope * mean, self._protocol.dwell_s, width_hz=_DAMPING_HZ)
+        )
+        solve = _solution(design, instruments)
         spectra = self._band.take(now)
-        factor = spectra @ np.linalg.pinv(design)
+        factor = spectra @ solve
         same = np.where(factor[:, 0] == 0.0, 1.0, factor[:, 0])
         change = factor[:, 1] / same
         step = np.clip(change.real, -_LARGEST_STEP_HZ, _LARGEST_STEP_HZ)
@@ -142,8 +153,27 @@ class _Search:
         self._frequency = np.clip(before + step, -_FARTHEST_HZ, _FARTHEST_HZ)
         self._phase = self._phase + np.angle(same)
         self._gain, self._width = np.abs(factor[:, 0]), 2.0 * change.imag
-        self._misfit = self._relative(spectra - factor @ design)
+        rest = spectra - factor @ design
+        self._misfit = self._relative(rest)
+        self._covariance = self._noise(solve, rest)
         return float(np.max(np.abs(self._frequency - before) * (self._kept > 0.0)))
+
+    def _noise(self, solve: Complex, rest: Complex) -> Real:
+        """Noise of frequency and phase, from what is left in each transient."""
+        # circular noise of two complex factors: the phase is in the imaginary part of the first,
+        # the frequency in the real part of the second
+        spread = 0.5 * solve.T @ solve.conj()
+        shape = np.array(
+            [
+                [spread[1, 1].real, spread[0, 1].imag],
+                [spread[0, 1].imag, spread[0, 0].real],
+            ]
+        )
+        freedom = rest.shape[1] - len(solve.T) - len(self._band.smooth)
+        variance = np.sum(np.abs(rest) ** 2, axis=1) / freedom
+        gain = np.where(self._gain > 0.0, self._gain, 1.0)
+        noise: Real = (variance / gain**2)[:, None, None] * shape
+        return noise
 
     def found(self) -> Alignment:
         """What the last round left."""
@@ -153,4 +183,16 @@ class _Search:
             gain=self._gain,
             broadening_hz=self._width,
             misfit=self._misfit,
+            covariance=self._covariance,
         )
+
+
+def _solution(design: Complex, instruments: Complex) -> Complex:
+    """What turns a spectrum into the two factors, shape (bin, 2); zeros without a reference."""
+    inner = design @ instruments.conj().T
+    if not np.any(inner):
+        return np.zeros_like(design.T)
+    solution: Complex = np.asarray(
+        instruments.conj().T @ np.linalg.pinv(inner), dtype=np.complex128
+    )
+    return solution

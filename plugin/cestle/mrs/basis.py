@@ -1,13 +1,20 @@
 """Basis of the linear-combination fit: what each metabolite looks like at this field and timing."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
+from cestle.errors import ProtocolError
 from cestle.mrs.series import MegaProtocol
 from cestle.physics import Complex, Real
+
+FREQUENCY_TOLERANCE: Final = 0.02
+"""Largest deviation of a basis from the header, relative."""
+ECHO_TOLERANCE_MS: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,8 +36,12 @@ class LineList:
     def fid(self, points: int, protocol: MegaProtocol) -> Complex:
         """FID without decay, shape (point,) [protons]."""
         frequency = (self.shift_ppm - protocol.transmitter_ppm) * protocol.frequency_mhz
-        step = np.exp(2j * np.pi * frequency * protocol.dwell_s)
-        fid: Complex = np.power.outer(step, np.arange(points)).T @ self.amplitude
+        turn = 2j * np.pi * frequency * protocol.dwell_s
+        # exp(turn · (block · n + m)) as a product of two small tables
+        block = math.isqrt(points) + 1
+        coarse = np.exp(np.outer(np.arange(-(-points // block)) * block, turn))
+        fine = np.exp(np.outer(turn, np.arange(block)))
+        fid: Complex = ((coarse * self.amplitude) @ fine).ravel()[:points]
         return fid
 
     def within(self, low_ppm: float, high_ppm: float) -> "LineList":
@@ -99,3 +110,46 @@ class MegaBasis:
     def __post_init__(self) -> None:
         object.__setattr__(self, "on", MappingProxyType(dict(self.on)))
         object.__setattr__(self, "off", MappingProxyType(dict(self.off)))
+
+
+def select_bases(
+    bases: Iterable[MegaBasis], *, frequency_mhz: float, echo_time_ms: float
+) -> tuple[MegaBasis, ...]:
+    """The bases that fit a measurement, in their order.
+
+    Parameters
+    ----------
+    bases
+        All bases.
+    frequency_mhz
+        Transmitter frequency of the header [MHz].
+    echo_time_ms
+        TE of the header [ms].
+
+    Raises
+    ------
+    ProtocolError
+        When none is within 2 % of the frequency and 2 ms of TE.
+    """
+    every = tuple(bases)
+    found = tuple(basis for basis in every if _fits(basis, frequency_mhz, echo_time_ms))
+    if found:
+        return found
+    settings = sorted(
+        {(basis.settings.frequency_mhz, basis.settings.echo_time_ms) for basis in every}
+    )
+    have = ", ".join(f"{frequency:g} MHz at TE {echo:g} ms" for frequency, echo in settings)
+    raise ProtocolError(
+        f"no basis fits {frequency_mhz:g} MHz at TE {echo_time_ms:g} ms (there is: "
+        f"{have or 'none'}); run cestle simulate-basis --frequency-mhz {frequency_mhz:g} "
+        f"--echo-time-ms {echo_time_ms:g} --out FILE and put the file into the folder "
+        "basis/ of the site's templates."
+    )
+
+
+def _fits(basis: MegaBasis, frequency_mhz: float, echo_time_ms: float) -> bool:
+    settings = basis.settings
+    return (
+        abs(settings.frequency_mhz - frequency_mhz) <= FREQUENCY_TOLERANCE * settings.frequency_mhz
+        and abs(settings.echo_time_ms - echo_time_ms) <= ECHO_TOLERANCE_MS
+    )

@@ -7,7 +7,7 @@ averaged, water is taken away, and the energy where metabolites should be is hel
 the mirrored range. A search finds something in pure noise, too, but then as much for either sign.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -29,9 +29,11 @@ UNIQUE: Final = 4.0
 _NEAR_PPM: Final = 1.4
 _FAR_PPM: Final = 2.8
 _LIPID_FAR_PPM: Final = 4.2
+_WATER_PPM: Final = 1.0
 _SEEN_S: Final = 0.5
 _DAMPING_HZ: Final = 5.0
 _BASELINE_PPM: Final = 0.3
+_SMALLEST: Final = 1e-6
 _NOISE_PEAK: Final = 6.0
 _SWAMPED: Final = 30.0
 
@@ -77,6 +79,13 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
         When the data do not tell: no metabolites beside water, or signal on both sides of it.
     """
     found = [_sides(fids, protocol), _sides(fids.conj(), protocol)]
+    at_its_place = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
+    if any(at_its_place):
+        # with the transmitter away from water, one sign puts the strongest line elsewhere
+        found = [
+            sides if there else replace(sides, ratio=0.0)
+            for sides, there in zip(found, at_its_place, strict=True)
+        ]
     best, other = sorted(found, key=lambda sides: sides.ratio, reverse=True)
     if best.ratio < DECISIVE or best.ratio < UNIQUE * other.ratio:
         raise ProtocolError(
@@ -85,6 +94,13 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
             "metabolite data of a brain with NAA, creatine and choline."
         )
     return FidSign(conjugated=best is found[1], ratio=best.ratio)
+
+
+def _shows_water(fids: Complex, protocol: MegaProtocol) -> bool:
+    """Whether the strongest line of all transients together stands where water belongs."""
+    power = np.sum(np.abs(to_spectrum(fids)) ** 2, axis=0)
+    place = ppm_axis(fids.shape[-1], protocol)[np.argmax(power)]
+    return bool(abs(place - WATER_PPM) <= SOUGHT_PPM)
 
 
 def _reason(sides: _Sides) -> str:
@@ -100,8 +116,8 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
     seen = fids[:, :points]
     mean = in_phase(seen, protocol, locate(seen, protocol, search)).mean(axis=0)
-    # for the wrong sign the search may have taken water away from its place
-    everywhere = WaterSettings(half_width_ppm=SOUGHT_PPM + 0.2)
+    # for the wrong sign the search may have moved water by all that it may move anything
+    everywhere = WaterSettings(half_width_ppm=_WATER_PPM)
     rest = WaterModes.of(mean, protocol, everywhere).taken_from(mean)
     below = WATER_PPM - ppm_axis(points, protocol)
     power = _power(damped(rest, protocol.dwell_s, width_hz=_DAMPING_HZ), below)
@@ -110,13 +126,16 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
         return float(power[(below >= near) & (below <= far)].sum())
 
     there, mirrored = energy(_NEAR_PPM, _FAR_PPM), energy(-_FAR_PPM, -_NEAR_PPM)
-    noise = np.median(power) / np.log(2.0)
-    tiny = np.finfo(np.float64).tiny
+    lipid, noise = energy(_FAR_PPM, _LIPID_FAR_PPM), float(np.median(power)) / np.log(2.0)
+    largest = float(power[np.abs(below) <= _FAR_PPM].max())
     return _Sides(
-        ratio=there / max(mirrored, tiny),
-        lipid=energy(_FAR_PPM, _LIPID_FAR_PPM) / max(there, tiny),
-        peak=float(np.sqrt(power[np.abs(below) <= _FAR_PPM].max() / max(noise, tiny))),
+        ratio=_over(there, mirrored), lipid=_over(lipid, there), peak=_over(largest, noise) ** 0.5
     )
+
+
+def _over(energy: float, other: float) -> float:
+    """Ratio of two energies, at most one million."""
+    return energy / max(other, _SMALLEST * energy, np.finfo(np.float64).tiny)
 
 
 def _power(fid: Complex, below: Real) -> Real:

@@ -19,7 +19,7 @@ from cestle.physics import Complex, Real
 
 _LOW_PPM: Final = 2.85
 _HIGH_PPM: Final = 3.40
-_DEGREE: Final = 3
+_DEGREE: Final = 2
 _SEEN_S: Final = 0.35
 _ROUNDS: Final = 12
 _TOLERANCE: Final = 1e-5
@@ -47,13 +47,13 @@ def pair(on: Complex, off: Complex, protocol: MegaProtocol, creatine: SingletFit
     time = time_axis(points, protocol.dwell_s)
     seen = off[:points]
     turned, slower = 1j * seen, 2j * np.pi * time * seen
-    nuisance = _gaba(protocol, creatine, time)
-    columns = _stacked(band.take(np.stack([seen, turned, slower, *nuisance])))
+    nuisance = gaba_under_creatine(protocol, creatine, time)
+    columns = stacked(band.take(np.stack([seen, turned, slower, *nuisance])))
     solve = np.linalg.pinv(columns)
     frequency = phase = 0.0
     for _ in range(_ROUNDS):
         now = moved(on[None, :points], protocol.dwell_s, np.array([frequency]), np.array([phase]))
-        same, aside, displaced = (_stacked(band.take(now))[0] @ solve)[:3]
+        same, aside, displaced = (stacked(band.take(now))[0] @ solve)[:3]
         if same <= 0.0:
             # more than a right angle apart
             phase += np.pi
@@ -64,15 +64,27 @@ def pair(on: Complex, off: Complex, protocol: MegaProtocol, creatine: SingletFit
     return Turn(frequency_hz=float(frequency), phase_rad=float(phase))
 
 
-def _gaba(protocol: MegaProtocol, creatine: SingletFit, time: Real) -> list[Complex]:
-    """FIDs of the doublet of GABA and of the broad signal with it."""
+def gaba_under_creatine(
+    protocol: MegaProtocol, creatine: SingletFit, time: Real
+) -> tuple[Complex, Complex]:
+    """FIDs of the edited doublet of GABA and of the broad signal with it, of no definite size.
+
+    Parameters
+    ----------
+    protocol
+        How it was acquired.
+    creatine
+        Line shape.
+    time
+        Shape (point,) [s].
+    """
     centre = (_GABA_PPM - protocol.transmitter_ppm) * protocol.frequency_mhz
     carrier = np.exp(2j * np.pi * centre * time)
     doublet = np.cos(2.0 * np.pi * _GABA_HALF_HZ * time) * creatine.envelope(time)
     width = _BROAD_PPM * protocol.frequency_mhz
-    return [carrier * doublet, carrier * np.exp(-((np.pi * width * time) ** 2) / (4 * np.log(2)))]
+    return carrier * doublet, carrier * np.exp(-((np.pi * width * time) ** 2) / (4 * np.log(2)))
 
 
-def _stacked(spectra: Complex) -> Real:
-    """Real parts beside imaginary parts."""
+def stacked(spectra: Complex) -> Real:
+    """Real parts beside imaginary parts, shape (…, 2 · bin)."""
     return np.concatenate([spectra.real, spectra.imag], axis=-1)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cestle.errors import ProtocolError
-from cestle.mrs.alignment import AlignmentSettings, align
+from cestle.mrs.alignment import Alignment, AlignmentSettings, align
 from cestle.mrs.arrival import Arrived, receive
 from cestle.mrs.averaging import mean_of, neighbours, weights_of
 from cestle.mrs.band import moved
@@ -31,6 +31,7 @@ from cestle.mrs.series import (
 )
 from cestle.mrs.singlets import SearchSettings, Whereabouts, in_phase, locate
 from cestle.mrs.states import States, decide_states
+from cestle.mrs.steadying import quarters, steadied
 from cestle.mrs.water import WaterModes, WaterSettings
 from cestle.physics import Bool, Complex, Real
 
@@ -95,7 +96,7 @@ def prepare(
     states = decide_states(naa_over_creatine(where), series.labels)
     near = in_phase(arrived.fids, protocol, where)
     on, off = (
-        _Group.of(near, np.flatnonzero(chosen), series, settings)
+        _Group.of(near, where, np.flatnonzero(chosen), series, settings)
         for chosen in (states.edit_on, ~states.edit_on)
     )
     on, off, eddy_notes = _without_eddies(on, off, arrived.water, protocol)
@@ -144,6 +145,7 @@ class _Group:
     def of(
         cls,
         near: Complex,
+        where: Whereabouts,
         places: npt.NDArray[np.int64],
         series: MegaSeries,
         settings: PreparationSettings,
@@ -157,14 +159,14 @@ class _Group:
         kept = np.array([reason is None for reason in reasons])
         _require_enough(kept, series)
         found = align(fids, protocol, settings.alignment, kept=kept)
+        frequency, phase = found.frequency_hz.copy(), found.phase_rad.copy()
+        frequency[kept], phase[kept] = _steadied(where, places, found, kept)
         return cls(
             places=places,
             reasons=reasons,
-            frequency_hz=found.frequency_hz,
-            phase_rad=found.phase_rad,
-            fids=moved(
-                fids[kept], protocol.dwell_s, found.frequency_hz[kept], found.phase_rad[kept]
-            ),
+            frequency_hz=frequency,
+            phase_rad=phase,
+            fids=moved(fids[kept], protocol.dwell_s, frequency[kept], phase[kept]),
             weights=weights_of(found.misfit[kept]),
         )
 
@@ -200,6 +202,20 @@ class _Group:
     def without_water(self, protocol: MegaProtocol, settings: PreparationSettings) -> "_Group":
         modes = WaterModes.of(self.mean, protocol, settings.water)
         return replace(self, fids=modes.taken_from(self.fids))
+
+
+def _steadied(
+    where: Whereabouts, places: npt.NDArray[np.int64], found: Alignment, kept: Bool
+) -> tuple[Real, Real]:
+    """Frequency and phase of the kept ones, relative to where they were located, steadied."""
+    located = where.frequency_hz[places][kept], np.angle(where.creatine[places][kept])
+    frequency = located[0] + found.frequency_hz[kept]
+    turn = np.exp(1j * (located[1] + found.phase_rad[kept]))
+    centre = np.angle(turn.sum())
+    phase = np.angle(turn * np.exp(-1j * centre))
+    cycle = quarters(phase)
+    values = steadied(np.stack([frequency, phase - cycle], axis=1), found.covariance[kept])
+    return values[:, 0] - located[0], values[:, 1] + cycle + centre - located[1]
 
 
 def _require_enough(kept: Bool, series: MegaSeries) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from cestle.mrs.alignment import HIGH_PPM, LOW_PPM, Alignment
 from cestle.mrs.band import Band
 from cestle.mrs.series import MegaProtocol
+from cestle.mrs.spectrum import ppm_axis
 from cestle.physics import Complex, Real
 
 EMPTY: Final = "empty"
@@ -22,8 +23,10 @@ _PLACES: Final = {
     "an artefact beside water": (HIGH_PPM, 4.1),
 }
 _DEGREE: Final = 3
+_NARROWEST_PPM: Final = 0.2
 _NEGLIGIBLE: Final = 0.03
 _LEAST_GROUP: Final = 4
+_SMALL_GROUP: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +86,12 @@ def reasons_to_reject(
         ("broadened", found.broadening_hz, settings.broadening_hz),
         *((reason, value, settings.misfit) for reason, value in excess.items()),
     ]
+    # the spread of a few transients is itself not well known
+    few = 1.0 + _SMALL_GROUP / (count - int(empty.sum()))
     for reason, value, least in judged:
         centre = float(np.median(value[~empty]))
         spread = float(np.median(np.abs(value[~empty] - centre)))
-        limit = max(settings.deviations * spread, least)
+        limit = max(settings.deviations * few * spread, least)
         for number in np.flatnonzero(value - centre > limit):
             reasons[number] = reasons[number] or reason
     return tuple(reasons)
@@ -95,6 +100,11 @@ def reasons_to_reject(
 def _size(fids: Complex, protocol: MegaProtocol, low_ppm: float, high_ppm: float) -> Real:
     """Size of the signal within a range, shape (transient,)."""
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
+    # a narrow spectrum does not reach lipid, which is then no trouble either
+    axis = ppm_axis(points, protocol)
+    low_ppm, high_ppm = max(low_ppm, float(axis[0])), min(high_ppm, float(axis[-1]))
+    if high_ppm - low_ppm < _NARROWEST_PPM:
+        return np.zeros(len(fids))
     band = Band.of(protocol, points, low_ppm, high_ppm, degree=_DEGREE)
     size: Real = np.linalg.norm(band.take(fids[:, :points]), axis=1)
     return size

@@ -25,6 +25,8 @@ class SingletFit:
 
     Parameters
     ----------
+    places_ppm
+        Where they belong [ppm].
     shift_hz
         How far they are above their places [Hz].
     lorentz_hz, gauss_hz
@@ -37,6 +39,7 @@ class SingletFit:
         Height of each line in the spectrum, shape (singlet,) [a.u.].
     """
 
+    places_ppm: tuple[float, ...]
     shift_hz: float
     lorentz_hz: float
     gauss_hz: float
@@ -53,6 +56,13 @@ class SingletFit:
     def envelope(self, time: Real) -> Real:
         """Decay of the lines, 1 at the start, shape of `time` [s]."""
         return _envelope(time, self.lorentz_hz, self.gauss_hz)
+
+    def fids(self, protocol: MegaProtocol, time: Real) -> Complex:
+        """The fitted lines, shape (singlet, point) [a.u.]."""
+        offset_hz = _offsets_hz(self.places_ppm, protocol) + self.shift_hz
+        carriers = np.exp(2j * np.pi * np.outer(offset_hz, time))
+        fids: Complex = self.amplitudes[:, None] * carriers * self.envelope(time)
+        return fids
 
 
 def fit_singlets(
@@ -73,7 +83,7 @@ def fit_singlets(
         is used.
     """
     time = time_axis(band.points, protocol.dwell_s)
-    offset_hz = (np.asarray(places_ppm) - protocol.transmitter_ppm) * protocol.frequency_mhz
+    offset_hz = _offsets_hz(places_ppm, protocol)
     data = band.take(fid[: band.points])
 
     def lines(shift: float, lorentz: float, gauss: float) -> Complex:
@@ -101,6 +111,7 @@ def fit_singlets(
     spread = np.linalg.inv(design.conj() @ design.T).diagonal().real
     variance = np.sum(np.abs(rest) ** 2) / max(1, len(rest) - len(band.smooth) - len(offset_hz))
     return SingletFit(
+        places_ppm=tuple(places_ppm),
         shift_hz=float(found.x[0]),
         lorentz_hz=float(found.x[1]),
         gauss_hz=float(found.x[2]),
@@ -108,6 +119,11 @@ def fit_singlets(
         errors=np.sqrt(0.5 * variance * spread),
         heights=np.abs(amplitudes) * float(_envelope(time, *found.x[1:]).sum() - 0.5),
     )
+
+
+def _offsets_hz(places_ppm: Sequence[float], protocol: MegaProtocol) -> Real:
+    offset: Real = (np.asarray(places_ppm) - protocol.transmitter_ppm) * protocol.frequency_mhz
+    return offset
 
 
 def _envelope(time: Real, lorentz_hz: float, gauss_hz: float) -> Real:

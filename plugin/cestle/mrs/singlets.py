@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from cestle.errors import ProtocolError
 from cestle.mrs.band import Band, damped, moved
@@ -31,6 +32,9 @@ _HIGH_PPM: Final = 3.65
 _DEGREE: Final = 5
 _SEEN_S: Final = 0.5
 _DAMPING_HZ: Final = 3.0
+_NEIGHBOURS: Final = 9
+_WANDER_HZ: Final = 2.0
+_JUMP_COST: Final = 12.0
 _STEP_HZ: Final = 1.0
 _AMPLITUDE: Final = {CREATINE_PPM: 1.0, CHOLINE_PPM: 0.6}
 
@@ -93,10 +97,12 @@ def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> W
     spectra = band.take(damped(fids[:, :points], protocol.dwell_s, width_hz=_DAMPING_HZ))
     reach = SOUGHT_PPM * protocol.frequency_mhz + settings.single_hz
     grid = np.arange(-np.ceil(reach), np.ceil(reach) + 1.0) * _STEP_HZ
-    strength = _Templates(band, protocol, grid).strength(spectra)
-    common = _common(grid, strength.sum(axis=0), protocol, settings)
+    strength = _Templates(band, protocol, grid).strength(spectra) / _noise(spectra)[:, None]
+    # so that no single transient rules
+    shares = strength / np.maximum(strength.max(axis=1, keepdims=True), 1.0)
+    common = _common(grid, shares.sum(axis=0), protocol, settings)
     near = np.abs(grid - common) <= settings.single_hz
-    frequency = _peak(grid[near], strength[:, near])
+    frequency = _steady_peak(grid[near], strength[:, near])
     own = _Templates(band, protocol, frequency)
     return Whereabouts(
         frequency_hz=frequency,
@@ -121,6 +127,26 @@ def _common(grid: Real, strength: Real, protocol: MegaProtocol, settings: Search
             "its chemical shift."
         )
     return common
+
+
+def _noise(spectra: Complex) -> Real:
+    """Variance of the noise of each transient, from the median bin, shape (transient,)."""
+    power = np.median(np.abs(spectra) ** 2, axis=1) / np.log(2.0)
+    noise: Real = np.maximum(power, np.finfo(np.float64).tiny)
+    return noise
+
+
+def _steady_peak(grid: Real, strength: Real) -> Real:
+    """Likeliest place of each transient, given where its neighbours are.
+
+    Noise of a faint transient may look like creatine anywhere. Its logarithmic likelihood falls
+    with the distance to the running median of the neighbours, but by no more than a real jump
+    makes up for.
+    """
+    first = _peak(grid, strength)
+    middle = median_filter(first, min(_NEIGHBOURS, len(first)), mode="nearest")
+    away = (grid[None, :] - middle[:, None]) / _WANDER_HZ
+    return _peak(grid, strength - np.minimum(0.5 * away**2, _JUMP_COST))
 
 
 def _peak(grid: Real, strength: Real) -> Real:

@@ -15,19 +15,24 @@ from cestle.biomarkers.lateralization import CallPolicy
 from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings
+from cestle.config.basis import shipped_bases
 from cestle.config.calibration import load_calibration
 from cestle.config.classification import load_rules
-from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.node import AnalysisSection, MrsSection, TemplatesSection
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.dicom.study_reader import ReadStudy, read_study
 from cestle.errors import InputError
+from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
+from cestle.mrs.gates import GateSettings
+from cestle.mrs.megapress import FitMethod, MegaSettings
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.results import Status, StudyResults
 from cestle.study.roles import Role
+from cestle.study.spectroscopy import SpectroscopySettings
 
 Progress = Callable[[str], None]
 """Called with a few words at the start of each step."""
@@ -92,12 +97,13 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
     section
         The configuration.
     folder
-        Holds the B1 calibration that is used when the configuration names none.
+        Holds the bases of spectroscopy, and the B1 calibration that is used when the
+        configuration names none.
 
     Raises
     ------
     ConfigError
-        When the calibration file cannot be used.
+        When the calibration file or a basis cannot be used.
     """
     return AnalysisSettings(
         glucest=GluCestSettings(
@@ -120,6 +126,35 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         },
         call_policy=CallPolicy(section.call_policy),
         combined_score=_combined_score(section),
+        spectroscopy=_spectroscopy(section.mrs, folder),
+    )
+
+
+def _spectroscopy(section: MrsSection, folder: TemplateFolder) -> SpectroscopySettings:
+    """How spectra are analysed, with all bases in force."""
+    return SpectroscopySettings(
+        enabled=section.enabled,
+        bases=shipped_bases(folder),
+        mega=MegaSettings(
+            method=FitMethod(section.method),
+            bootstrap_draws=section.bootstrap_draws,
+            gaba_cr_factor=section.gaba_cr_factor,
+            glx_cr_factor=section.glx_cr_factor,
+            gates=GateSettings(
+                water_fwhm_hz=section.max_water_fwhm_hz,
+                metabolite_fwhm_hz=section.max_metabolite_fwhm_hz,
+                least_snr=section.min_snr,
+                drift_warn_hz=section.warn_drift_hz,
+                drift_fail_hz=section.max_drift_hz,
+                least_kept_percent=section.min_kept_percent,
+                least_kept_transients=section.min_kept_transients,
+                choline_percent=section.max_choline_percent,
+                creatine_percent=section.max_creatine_percent,
+                crlb_percent=section.max_crlb_percent,
+                residual_over_noise=section.max_residual_over_noise,
+                missing_water=Verdict(section.missing_water),
+            ),
+        ),
     )
 
 
@@ -173,7 +208,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         label_scheme=request.label_scheme,
     )
     _require_measurement(study)
-    progress("computing the GluCEST map and the indices")
+    progress("computing the GluCEST map, the indices and the spectra")
     provenance = Provenance(
         software_version=cestle.__version__,
         templates_version=templates.label,

@@ -132,13 +132,14 @@ def _gate_row(gate: Gate, text: Mapping[str, str]) -> GateRow:
     limits = gate.limits
     unit = "" if limits.unit == "1" else f" {limits.unit}"
     relation = text["mrs_at_least" if limits.higher_is_better else "mrs_at_most"]
-    fail = "–" if limits.fail is None else f"{limits.fail:g}"
+    bounds = [limits.warn] if limits.fail == limits.warn else [limits.warn, limits.fail]
+    shown = " / ".join("–" if bound is None else f"{bound:g}" for bound in bounds)
     measured = gate.value is not None and np.isfinite(gate.value)
     value = f"{gate.value:.3g}{unit}" if measured else text["mrs_not_measured"]
     return GateRow(
         name=gate_name(gate, text),
         value=value.replace("-", "−"),
-        limit=f"{relation} {limits.warn:g} / {fail}".replace("-", "−"),
+        limit=f"{relation} {shown}".replace("-", "−"),
         light=Light(gate.verdict.value),
         word=text[f"verdict_{gate.verdict}"],
     )

@@ -71,6 +71,8 @@ MRS_TEXT_KEYS: Final = frozenset(
 
 DIFFERENCE_AREAS: Final = {"GABA+": (2.8, 3.2), "Glx": (3.6, 3.9)}
 """Where the areas of the numerators lie in ON − OFF, by group [ppm]."""
+NAMED: Final = ("NAA", "tCr", "tCho", "mIns", "Glu", "MM", "lipid")
+"""Other groups that are named on the pictures, the most telling first."""
 OFF_AREAS: Final = {"tCr": (2.9, 3.15)}
 """Where the area of the denominator lies in OFF, by group [ppm]."""
 
@@ -155,7 +157,8 @@ def spectrum_content(
                 values=_area(curves, name, areas)[shown],
                 filled=name in areas,
             )
-            for name in curves.parts
+            for name in dict.fromkeys((*areas, *NAMED))
+            if name in curves.parts
         ),
     )
 

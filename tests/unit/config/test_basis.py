@@ -10,13 +10,12 @@ from cestle.config.basis import (
     basis_text,
     lines_table,
     load_basis,
-    select_bases,
     shipped_bases,
     table_lines,
 )
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError, InputError, ProtocolError
-from cestle.mrs.basis import LineList
+from cestle.mrs.basis import LineList, select_bases
 from cestle.service.basis_making import SHIPPED, BasisRecipe, Localisation, make_basis
 from cestle.spins.systems import METABOLITES
 

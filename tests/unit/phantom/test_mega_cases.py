@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from cestle.config.basis import select_bases, shipped_bases
+from cestle.config.basis import shipped_bases
 from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
+from cestle.mrs.basis import select_bases
 from cestle.phantom.mega_cases import CASES, mega_case
 from cestle.phantom.megapress import simulate_mega
 
