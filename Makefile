@@ -48,4 +48,4 @@ lock: $(VENV)/.ready
 		--no-header --no-annotate --upgrade pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers $(OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis

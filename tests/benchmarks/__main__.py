@@ -8,6 +8,7 @@ from benchmarks.machine import describe
 BENCHMARKS = (
     "map_speed",
     "analysis_speed",
+    "encoding",
     "start_up",
     "accuracy",
     "motion",

@@ -314,6 +314,24 @@ def test_spectroscopy_comes_back_as_in_the_results(read_by_dcmqi, whole_set):
     same_numbers(told(group), rows)
 
 
+def test_a_report_without_numbers_is_read_whole(tmp_path):
+    """Of a study without map and spectra every group comes back with its reason and no number."""
+    made = WrittenSet(tmp_path / "none", build.analysis_without_map(), sources())
+    out = tmp_path / "report.json"
+    report = made.files["report"][0]
+    assert run("tid1500reader", "--inputDICOM", report, "--outputMetadata", out)[0] == 0
+    told_all = json.loads(out.read_text(encoding="utf-8"))
+    assert told_all["CompletionFlag"] == "PARTIAL"
+    reasons = 0
+    for group in told_all["Measurements"]:
+        assert group["measurementItems"] == []
+        codes = [one["conceptCode"]["CodeValue"] for one in group["qualitativeEvaluations"]]
+        reasons += codes.count("NOTCOMPUTED")
+    assert reasons == len(told_all["Measurements"]) - 1  # all but the call, which is indeterminate
+    assert run("dciodvfy", "-new", report)[0] == 0
+    assert run("dsrdump", "-q", report)[0] == 0
+
+
 def test_the_document_is_unverified(read_by_dcmqi):
     """Dcmqi tells that nobody verified the report."""
     assert read_by_dcmqi["VerificationFlag"] == "UNVERIFIED"
