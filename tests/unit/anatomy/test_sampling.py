@@ -10,7 +10,7 @@ from cestle.anatomy.sampling import RegionEstimator, eroded, region_statistic
 from cestle.errors import NumericalError
 
 SHAPE = (1, 5, 6)
-VALUES = arrays(np.float64, SHAPE, elements=st.floats(-20.0, 40.0))
+VALUES = arrays(np.float64, SHAPE, elements=st.integers(-20_000, 40_000).map(lambda n: n / 1000))
 SHARES = arrays(np.float64, SHAPE, elements=st.floats(0.05, 1.0))
 ALL = np.ones(SHAPE, dtype=bool)
 
