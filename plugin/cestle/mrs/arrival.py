@@ -61,14 +61,16 @@ def receive(series: MegaSeries) -> Arrived:
     fids = combine(series.fids, weights)
     sign = decide_sign(fids, series.protocol)
     water, notes = _mean_water(series, weights)
+    difference = series.difference
+    if difference is not None and difference.shape != fids.shape[1:]:
+        difference = None
+        notes = (*notes, "the scanner's difference does not have the shape of the FIDs")
     how = "conjugated against the standard" if sign.conjugated else "as the standard says"
     coils = len(weights)
     return Arrived(
         fids=_turned(fids, conjugate=sign.conjugated),
         water=None if water is None else _turned(water, conjugate=sign.conjugated),
-        difference=None
-        if series.difference is None
-        else _turned(series.difference, conjugate=sign.conjugated),
+        difference=None if difference is None else _turned(difference, conjugate=sign.conjugated),
         decisions=(
             f"sign of the FID: {how} (metabolites over the mirrored range {sign.ratio:.0f} : 1)",
             *((f"coils: {coils} combined",) if coils > 1 else ()),

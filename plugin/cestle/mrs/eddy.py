@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-from cestle.mrs.band import Band
 from cestle.mrs.series import MegaProtocol
 from cestle.mrs.spectrum import time_axis
 from cestle.mrs.water import WaterModes, WaterSettings
@@ -17,17 +16,14 @@ from cestle.physics import Complex, Real
 
 _MODES: Final = WaterSettings(half_width_ppm=1.0)
 _FAINT: Final = 3e-4
-_LOW_PPM: Final = 1.85
-_HIGH_PPM: Final = 3.45
-_DEGREE: Final = 5
-_SEEN_S: Final = 0.35
 
 
 def eddy_phase(water: Complex, protocol: MegaProtocol) -> Real:
     """Phase of unsuppressed water over time without its straight part, shape (point,) [rad].
 
     The phase is that of a sum of damped modes near water, which holds neither noise nor lipid. Its
-    straight part is offset and zero-order phase, which metabolites have of their own.
+    straight part, from the later half, is offset and zero-order phase, which metabolites have of
+    their own.
     """
     modes = WaterModes.of(water, protocol, _MODES)
     clean = water - modes.taken_from(water)
@@ -36,8 +32,9 @@ def eddy_phase(water: Complex, protocol: MegaProtocol) -> Real:
     # beyond the last loud point the phase means nothing, so that it is held there
     phase = np.unwrap(np.angle(clean[:last]))
     time = time_axis(last, protocol.dwell_s)
-    weight = np.abs(clean[:last])
-    straight = np.polynomial.Polynomial.fit(time, phase, 1, w=weight)
+    later = slice(last // 2, None)
+    weight = np.abs(clean[:last][later])
+    straight = np.polynomial.Polynomial.fit(time[later], phase[later], 1, w=weight)
     bent = phase - straight(time)
     return np.concatenate([bent, np.full(len(water) - last, bent[-1])])
 
@@ -46,11 +43,3 @@ def without_eddies(fids: Complex, phase: Real) -> Complex:
     """FIDs with the phase taken away, shape (…, point)."""
     corrected: Complex = fids * np.exp(-1j * phase)
     return corrected
-
-
-def sharpness(fid: Complex, protocol: MegaProtocol) -> float:
-    """How much of the energy between choline and NAA is in few bins."""
-    points = min(len(fid), int(np.ceil(_SEEN_S / protocol.dwell_s)))
-    band = Band.of(protocol, points, _LOW_PPM, _HIGH_PPM, degree=_DEGREE)
-    power = np.abs(band.take(fid[:points])) ** 2
-    return float(np.sum(power**2) / np.sum(power) ** 2)

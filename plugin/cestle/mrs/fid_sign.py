@@ -30,11 +30,11 @@ _NEAR_PPM: Final = 1.4
 _FAR_PPM: Final = 2.8
 _LIPID_FAR_PPM: Final = 4.2
 _WATER_PPM: Final = 1.0
+_CENTRED_PPM: Final = 0.3
 _SEEN_S: Final = 0.5
 _DAMPING_HZ: Final = 5.0
 _BASELINE_PPM: Final = 0.3
 _SMALLEST: Final = 1e-6
-_NOISE_PEAK: Final = 6.0
 _SWAMPED: Final = 30.0
 
 
@@ -58,9 +58,9 @@ class FidSign:
 class _Sides:
     """Signal beside water, of the mean of all transients put in phase."""
 
+    explained: float
     ratio: float
     lipid: float
-    peak: float
 
 
 def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
@@ -79,21 +79,29 @@ def decide_sign(fids: Complex, protocol: MegaProtocol) -> FidSign:
         When the data do not tell: no metabolites beside water, or signal on both sides of it.
     """
     found = [_sides(fids, protocol), _sides(fids.conj(), protocol)]
-    at_its_place = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
-    if any(at_its_place):
-        # with the transmitter away from water, one sign puts the strongest line elsewhere
-        found = [
-            sides if there else replace(sides, ratio=0.0)
-            for sides, there in zip(found, at_its_place, strict=True)
-        ]
     best, other = sorted(found, key=lambda sides: sides.ratio, reverse=True)
+    if abs(protocol.transmitter_ppm - WATER_PPM) > _CENTRED_PPM:
+        # the mirrored range does not mirror water then, which may even lie among metabolites
+        best, other = _beside_water(fids, protocol, found)
     if best.ratio < DECISIVE or best.ratio < UNIQUE * other.ratio:
         raise ProtocolError(
-            f"the sign of the FID cannot be told: {_reason(best)} (energy below water over that "
-            f"above it {best.ratio:.2g}, at least {DECISIVE:g} expected); check that these are "
-            "metabolite data of a brain with NAA, creatine and choline."
+            f"the sign of the FID cannot be told: {_reason(best, other)} (energy below over that "
+            f"above water is {best.ratio:.2g}, at least {DECISIVE:g} expected); check that these "
+            "are metabolite data of a brain with NAA, creatine and choline."
         )
     return FidSign(conjugated=best is found[1], ratio=best.ratio)
+
+
+def _beside_water(
+    fids: Complex, protocol: MegaProtocol, found: list[_Sides]
+) -> tuple[_Sides, _Sides]:
+    """The sign that leaves water in its place, or else explains more, and the other one."""
+    there = [_shows_water(fids, protocol), _shows_water(fids.conj(), protocol)]
+    if there[0] != there[1]:
+        best, other = found if there[0] else reversed(found)
+        return best, replace(other, ratio=0.0)
+    best, other = sorted(found, key=lambda sides: sides.explained, reverse=True)
+    return best, other
 
 
 def _shows_water(fids: Complex, protocol: MegaProtocol) -> bool:
@@ -103,11 +111,11 @@ def _shows_water(fids: Complex, protocol: MegaProtocol) -> bool:
     return bool(abs(place - WATER_PPM) <= SOUGHT_PPM)
 
 
-def _reason(sides: _Sides) -> str:
-    if sides.peak < _NOISE_PEAK or sides.ratio >= DECISIVE:
-        return "there is only water or noise"
-    if sides.lipid > _SWAMPED:
+def _reason(best: _Sides, other: _Sides) -> str:
+    if best.lipid > _SWAMPED:
         return "lipid swamps the metabolites"
+    if best.ratio < UNIQUE * other.ratio:
+        return "no side of water shows more than the other, as in water or noise alone"
     return "there is signal on both sides of water"
 
 
@@ -115,7 +123,8 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
     search = SearchSettings(common_ppm=SOUGHT_PPM)
     points = min(fids.shape[-1], int(np.ceil(_SEEN_S / protocol.dwell_s)))
     seen = fids[:, :points]
-    mean = in_phase(seen, protocol, locate(seen, protocol, search)).mean(axis=0)
+    where = locate(seen, protocol, search)
+    mean = in_phase(seen, protocol, where).mean(axis=0)
     # for the wrong sign the search may have moved water by all that it may move anything
     everywhere = WaterSettings(half_width_ppm=_WATER_PPM)
     rest = WaterModes.of(mean, protocol, everywhere).taken_from(mean)
@@ -125,16 +134,19 @@ def _sides(fids: Complex, protocol: MegaProtocol) -> _Sides:
     def energy(near: float, far: float) -> float:
         return float(power[(below >= near) & (below <= far)].sum())
 
+    def strongest(near: float, far: float) -> float:
+        return float(power[(below >= near) & (below <= far)].max(initial=0.0))
+
     there, mirrored = energy(_NEAR_PPM, _FAR_PPM), energy(-_FAR_PPM, -_NEAR_PPM)
-    lipid, noise = energy(_FAR_PPM, _LIPID_FAR_PPM), float(np.median(power)) / np.log(2.0)
-    largest = float(power[np.abs(below) <= _FAR_PPM].max())
     return _Sides(
-        ratio=_over(there, mirrored), lipid=_over(lipid, there), peak=_over(largest, noise) ** 0.5
+        explained=where.explained,
+        ratio=_over(there, mirrored),
+        lipid=_over(strongest(_FAR_PPM, _LIPID_FAR_PPM), strongest(_NEAR_PPM, _FAR_PPM)),
     )
 
 
 def _over(energy: float, other: float) -> float:
-    """Ratio of two energies, at most one million."""
+    """Ratio of two energies, not beyond one million."""
     return energy / max(other, _SMALLEST * energy, np.finfo(np.float64).tiny)
 
 

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from cestle.errors import ProtocolError
 from cestle.mrs.alignment import Alignment, AlignmentSettings, align
-from cestle.mrs.arrival import Arrived, receive
+from cestle.mrs.arrival import receive
 from cestle.mrs.averaging import mean_of, neighbours, weights_of
 from cestle.mrs.band import moved
 from cestle.mrs.comparison import compare
-from cestle.mrs.eddy import eddy_phase, sharpness, without_eddies
+from cestle.mrs.eddy import eddy_phase, without_eddies
 from cestle.mrs.pairing import pair
 from cestle.mrs.referencing import Turn, creatine_fit, reference
 from cestle.mrs.rejection import RejectionSettings, reasons_to_reject
@@ -42,7 +42,9 @@ MOST_LOST: Final = 0.25
 MOST_UNEVEN: Final = 0.1
 """Difference of the kept numbers over the larger one beyond which it is noted."""
 
-_WORSE: Final = 0.97
+_FAINT: Final = 0.1
+_TURNED_DEG: Final = 45.0
+_WORSE: Final = 1.03
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +101,16 @@ def prepare(
         _Group.of(near, where, np.flatnonzero(chosen), series, settings)
         for chosen in (states.edit_on, ~states.edit_on)
     )
-    on, off, eddy_notes = _without_eddies(on, off, arrived.water, protocol)
+    eddies, eddy_notes = _eddies(off.mean, arrived.water, protocol)
+    on, off = on.without_eddies(eddies), off.without_eddies(eddies)
     on, off = on.without_water(protocol, settings), off.without_water(protocol, settings)
     creatine = creatine_fit(off.mean, protocol)
     absolute = reference(creatine)
     on, off = on.turned(absolute, protocol), off.turned(absolute, protocol)
     relative = pair(on.mean, off.mean, protocol, creatine)
     on = on.turned(relative, protocol)
-    correlation, comparison = _compared(arrived, where, on, off, protocol)
+    theirs = None if arrived.difference is None else without_eddies(arrived.difference, eddies)
+    correlation, comparison = _compared(theirs, where, on, off, protocol)
     return PreparedMega(
         spectra=_spectra(on, off, series),
         water=arrived.water,
@@ -118,12 +122,23 @@ def prepare(
 
 
 def naa_over_creatine(where: Whereabouts) -> Real:
-    """NAA in phase with creatine over the median creatine, shape (transient,)."""
+    """NAA in phase with creatine over the median creatine, NaN where hardly any signal is.
+
+    Parameters
+    ----------
+    where
+        What was found in each transient.
+
+    Returns
+    -------
+        Shape (transient,).
+    """
     size = np.abs(where.creatine)
-    heard = size > 0.0
-    in_phase_naa = np.zeros(len(size))
-    in_phase_naa[heard] = (where.naa[heard] * where.creatine[heard].conj()).real / size[heard]
-    ratio: Real = in_phase_naa / np.median(size[heard])
+    heard = (size > 0.0) & (where.signal > _FAINT * np.median(where.signal))
+    ratio: Real = np.full(len(size), np.nan)
+    if np.any(heard):
+        ratio[heard] = (where.naa[heard] * where.creatine[heard].conj()).real / size[heard]
+        ratio[heard] /= np.median(size[heard])
     return ratio
 
 
@@ -153,6 +168,7 @@ class _Group:
         """Align, reject, and align again without what was rejected."""
         fids, protocol = near[places], series.protocol
         heard = np.any(fids, axis=1)
+        _require_enough(heard, series)
         first = align(fids, protocol, settings.alignment, kept=heard)
         aligned = moved(fids, protocol.dwell_s, first.frequency_hz, first.phase_rad)
         reasons = reasons_to_reject(aligned, first, protocol, settings.rejection)
@@ -199,6 +215,9 @@ class _Group:
             ),
         )
 
+    def without_eddies(self, phase: Real) -> "_Group":
+        return replace(self, fids=without_eddies(self.fids, phase))
+
     def without_water(self, protocol: MegaProtocol, settings: PreparationSettings) -> "_Group":
         modes = WaterModes.of(self.mean, protocol, settings.water)
         return replace(self, fids=modes.taken_from(self.fids))
@@ -219,37 +238,37 @@ def _steadied(
 
 
 def _require_enough(kept: Bool, series: MegaSeries) -> None:
-    if not series.averaged and kept.sum() < LEAST_KEPT:
+    if kept.sum() < (1 if series.averaged else LEAST_KEPT):
         raise ProtocolError(
-            f"{int(kept.sum())} of {len(kept)} transients of one edit state are of use; expected "
-            f"at least {LEAST_KEPT}."
+            f"{int(kept.sum())} of {len(kept)} FIDs of one edit state are of use; expected at "
+            f"least {LEAST_KEPT}, or one average."
         )
 
 
-def _without_eddies(
-    on: _Group, off: _Group, water: Complex | None, protocol: MegaProtocol
-) -> tuple[_Group, _Group, tuple[str, ...]]:
-    """Both groups without the phase of water, unless that makes lines broader."""
+def _eddies(
+    off: Complex, water: Complex | None, protocol: MegaProtocol
+) -> tuple[Real, tuple[str, ...]]:
+    """Phase that eddy currents left; zeros where there is no water or creatine suffers from it."""
+    none = np.zeros(len(off))
     if water is None:
-        return on, off, ()
+        return none, ()
     phase = eddy_phase(water, protocol)
-    before = sharpness(off.mean, protocol)
-    if sharpness(without_eddies(off.mean, phase), protocol) < _WORSE * before:
-        note = "the phase of the water reference makes lines broader; eddy currents were left"
-        return on, off, (note,)
-    on, off = (replace(group, fids=without_eddies(group.fids, phase)) for group in (on, off))
-    return on, off, ()
+    before, after = (
+        creatine_fit(fid, protocol).misfit for fid in (off, without_eddies(off, phase))
+    )
+    if after > _WORSE * before:
+        return none, (
+            "the phase of the water reference distorts creatine; eddy currents were left",
+        )
+    return phase, ()
 
 
 def _compared(
-    arrived: Arrived, where: Whereabouts, on: _Group, off: _Group, protocol: MegaProtocol
+    theirs: Complex | None, where: Whereabouts, on: _Group, off: _Group, protocol: MegaProtocol
 ) -> tuple[float | None, tuple[str, ...]]:
     """The scanner's difference with what was taken from OFF on the whole taken away."""
-    theirs = arrived.difference
     if theirs is None:
         return None, ()
-    if theirs.shape != on.mean.shape:
-        return None, ("the scanner's difference does not have the shape of the FIDs",)
     frequency = np.median(where.frequency_hz[off.kept] + off.frequency_hz[off.kept_rows])
     turn = np.sum(np.exp(1j * (np.angle(where.creatine[off.kept]) + off.phase_rad[off.kept_rows])))
     same = moved(theirs[None], protocol.dwell_s, np.array([frequency]), np.array([np.angle(turn)]))
@@ -292,7 +311,9 @@ def _polarity(where: Whereabouts, states: States) -> str:
     count = min(len(on), len(off))
     # neighbours share the phase cycle, if there is one
     apart = np.degrees(np.angle(np.sum(on[:count] * off[:count].conj())))
-    how = "inverted against OFF" if abs(apart) > 90.0 else "as OFF"
+    how = "turned against OFF"
+    if not _TURNED_DEG < abs(apart) < 180.0 - _TURNED_DEG:
+        how = "inverted against OFF" if abs(apart) > _TURNED_DEG else "as OFF"
     return f"polarity: ON is stored {how} (creatine {apart:+.0f}°); creatine set positive in both"
 
 

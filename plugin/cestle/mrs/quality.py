@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from cestle.errors import NumericalError
 from cestle.mrs.band import Band
@@ -18,6 +17,7 @@ from cestle.mrs.series import EditState, MegaProtocol, PreparedMega, TransientRe
 from cestle.mrs.singlet_fit import SingletFit, fit_singlets
 from cestle.mrs.singlets import NAA_PPM
 from cestle.mrs.spectrum import ppm_axis, time_axis, to_spectrum
+from cestle.mrs.steadying import running_median
 from cestle.mrs.subtraction import SubtractionResidual, subtraction_residual
 from cestle.mrs.water import WATER_PPM
 from cestle.physics import Complex, Real
@@ -26,6 +26,8 @@ NOISE_PPM: Final = (8.0, 9.2)
 """Where no signal is expected, well away from water [ppm]."""
 
 NAAG_PPM: Final = 2.042
+NAAG_SHARE: Final = 0.12
+"""NAAG over NAA that is assumed, between the less of grey and the more of white matter."""
 
 _OTHER_NOISE_PPM: Final = ((-2.0, -0.6), (5.6, 6.8))
 """Where to look when the spectrum does not reach there, in this order [ppm]."""
@@ -36,7 +38,6 @@ _WATER_REACH_PPM: Final = 0.5
 _NAA_BAND_PPM: Final = (1.85, 2.15)
 _NAA_DEGREE: Final = 2
 _SEEN_S: Final = 0.5
-_DRIFT_NEIGHBOURS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,22 +149,26 @@ def noise_of(fid: Complex, protocol: MegaProtocol) -> Noise:
 
 
 def naa_fit(off: Complex, protocol: MegaProtocol) -> SingletFit:
-    """NAA, and NAAG beside it, of mean edit OFF, in that order."""
+    """NAA of mean edit OFF, with a fixed share of NAAG beside it.
+
+    Left free, NAAG takes part of NAA or of the macromolecules at 2.04 ppm: on 20 simulated
+    spectra width and height then came out 7 % and 10 % too large, with a fixed share 2 %.
+    """
     points = min(len(off), int(np.ceil(_SEEN_S / protocol.dwell_s)))
     band = Band.of(protocol, points, *_NAA_BAND_PPM, degree=_NAA_DEGREE)
-    return fit_singlets(off, protocol, (NAA_PPM, NAAG_PPM), band)
+    return fit_singlets(off, protocol, (((NAA_PPM, 1.0), (NAAG_PPM, NAAG_SHARE)),), band)
 
 
 def drift_hz(transients: Sequence[TransientReport]) -> float | None:
-    """Range of the frequency of kept transients, running median of five; None for averages.
+    """Range of the frequency of kept transients, running median of nine; None for averages.
 
-    The median keeps the noise of single transients out of the range, and steps in it.
+    The median keeps the noise of single transients out of the range, and steps in it. Fewer than
+    twelve transients are taken as they are.
     """
     found = np.array([one.frequency_hz for one in transients if one.rejected is None])
     if not len(found):
         return None
-    smooth = median_filter(found, min(_DRIFT_NEIGHBOURS, len(found)), mode="nearest")
-    return float(np.ptp(smooth))
+    return float(np.ptp(running_median(found)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ LEAST_CREATINE: Final = 5.0
 
 _LOW_PPM: Final = 2.85
 _HIGH_PPM: Final = 3.38
-_DEGREE: Final = 3
+_DEGREE: Final = 2
 _SEEN_S: Final = 0.5
 
 
@@ -41,7 +41,7 @@ def creatine_fit(fid: Complex, protocol: MegaProtocol) -> SingletFit:
     """Creatine and choline of one spectrum, in that order, with a common line shape."""
     points = min(len(fid), int(np.ceil(_SEEN_S / protocol.dwell_s)))
     band = Band.of(protocol, points, _LOW_PPM, _HIGH_PPM, degree=_DEGREE)
-    return fit_singlets(fid, protocol, (CREATINE_PPM, CHOLINE_PPM), band)
+    return fit_singlets(fid, protocol, (((CREATINE_PPM, 1.0),), ((CHOLINE_PPM, 1.0),)), band)
 
 
 def reference(fit: SingletFit) -> Turn:
@@ -52,10 +52,9 @@ def reference(fit: SingletFit) -> Turn:
     NumericalError
         When creatine does not stand out of what the fit leaves.
     """
-    height = float(np.abs(fit.amplitudes[0]) / fit.errors[0])
-    if not height >= LEAST_CREATINE:
+    if not fit.misfit * LEAST_CREATINE <= 1.0:
         raise NumericalError(
-            f"creatine of mean edit OFF is {height:.1f} standard errors; expected at least "
-            f"{LEAST_CREATINE:g}; frequency and phase cannot be fixed on it."
+            f"creatine of mean edit OFF is {1.0 / fit.misfit:.1f} standard errors; expected at "
+            f"least {LEAST_CREATINE:g}; frequency and phase cannot be fixed on it."
         )
     return Turn(frequency_hz=fit.shift_hz, phase_rad=float(np.angle(fit.amplitudes.sum())))

@@ -81,9 +81,9 @@ def reasons_to_reject(
         for reason, place in _PLACES.items()
     }
     judged = [
+        ("broadened", found.broadening_hz, settings.broadening_hz),
         ("signal lost", -found.gain, settings.gain),
         ("too much signal", found.gain, settings.gain),
-        ("broadened", found.broadening_hz, settings.broadening_hz),
         *((reason, value, settings.misfit) for reason, value in excess.items()),
     ]
     # the spread of a few transients is itself not well known

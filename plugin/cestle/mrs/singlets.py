@@ -67,11 +67,17 @@ class Whereabouts:
         Complex amplitude of creatine, choline in phase with it, shape (transient,) [a.u.].
     naa
         Complex amplitude of NAA, same shape [a.u.].
+    signal
+        Energy of these lines over the variance of the noise, same shape.
+    explained
+        Share of the energy of all transients that these lines explain, 0…1.
     """
 
     frequency_hz: Real
     creatine: Complex
     naa: Complex
+    signal: Real
+    explained: float
 
 
 def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> Whereabouts:
@@ -97,17 +103,24 @@ def locate(fids: Complex, protocol: MegaProtocol, settings: SearchSettings) -> W
     spectra = band.take(damped(fids[:, :points], protocol.dwell_s, width_hz=_DAMPING_HZ))
     reach = SOUGHT_PPM * protocol.frequency_mhz + settings.single_hz
     grid = np.arange(-np.ceil(reach), np.ceil(reach) + 1.0) * _STEP_HZ
-    strength = _Templates(band, protocol, grid).strength(spectra) / _noise(spectra)[:, None]
+    noise = _noise(spectra)
+    strength = _Templates(band, protocol, grid).strength(spectra) / noise[:, None]
     # so that no single transient rules
     shares = strength / np.maximum(strength.max(axis=1, keepdims=True), 1.0)
     common = _common(grid, shares.sum(axis=0), protocol, settings)
     near = np.abs(grid - common) <= settings.single_hz
     frequency = _steady_peak(grid[near], strength[:, near])
     own = _Templates(band, protocol, frequency)
+    creatine = np.sum(spectra * own.pair.conj(), axis=1)
+    naa = np.sum(spectra * own.naa.conj(), axis=1)
+    energy = float(np.sum(np.abs(spectra) ** 2))
+    lines = np.abs(creatine) ** 2 + np.abs(naa) ** 2
     return Whereabouts(
         frequency_hz=frequency,
-        creatine=np.sum(spectra * own.pair.conj(), axis=1) / own.pair_norm,
-        naa=np.sum(spectra * own.naa.conj(), axis=1) / own.naa_norm,
+        creatine=creatine / own.pair_norm,
+        naa=naa / own.naa_norm,
+        signal=lines / noise,
+        explained=float(lines.sum()) / energy if energy > 0.0 else 0.0,
     )
 
 

@@ -38,7 +38,7 @@ def steadied(values: Real, covariance: Real) -> Real:
     """
     if len(values) < _FEWEST:
         return values
-    middle = np.stack([_running_median(column) for column in values.T], axis=1)
+    middle = np.stack([running_median(column) for column in values.T], axis=1)
     away = values - middle
     noise = np.median(covariance, axis=0)
     real = _real_scatter(away, noise)
@@ -57,8 +57,16 @@ def quarters(phase_rad: Real) -> Real:
     return turns * (0.5 * np.pi) if cycled else np.zeros(len(phase_rad))
 
 
-def _running_median(column: Real) -> Real:
-    """Running median that follows a slope up to both ends."""
+def running_median(column: Real) -> Real:
+    """Running median of nine that follows a slope up to both ends; the values where they are few.
+
+    Parameters
+    ----------
+    column
+        Shape (transient,).
+    """
+    if len(column) < _FEWEST:
+        return column
     half = _NEIGHBOURS // 2
     # mirrored in a point that noise moves less than it moves the last value
     before = 2.0 * np.median(column[: half + 1]) - column[2 * half : half : -1]

@@ -18,6 +18,10 @@ WATER_PPM: Final = 4.68
 """Chemical shift of water at 37 °C, creatine at 3.027 ppm."""
 
 
+_SHORTEST: Final = 1e-3
+"""A mode that leaves less of itself after one point is none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WaterSettings:
     """How residual water is described.
@@ -81,7 +85,7 @@ class WaterModes:
 
 
 def hankel_poles(fid: Complex, *, modes: int, rows: int) -> Complex:
-    """Poles of a sum of damped modes, shape (mode,), growing ones left out.
+    """Poles of a sum of damped modes, shape (mode,), growing and momentary ones left out.
 
     The signal subspace is that of the largest eigenvalues of H Hᴴ, whose entries follow from each
     other along the diagonals, so that no large matrix product is needed.
@@ -100,4 +104,5 @@ def hankel_poles(fid: Complex, *, modes: int, rows: int) -> Complex:
         np.linalg.eigvals(np.linalg.lstsq(space[:-1], space[1:], rcond=None)[0]),
         dtype=np.complex128,
     )
-    return poles[np.abs(poles) < 1.0]
+    size = np.abs(poles)
+    return poles[(size > _SHORTEST) & (size < 1.0)]

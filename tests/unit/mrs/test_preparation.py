@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cestle.errors import CestleError, InputError, ProtocolError
 from cestle.mrs.preparation import prepare
 from cestle.mrs.spectrum import ppm_axis, to_spectrum
 from phantoms.transients import OFF, ON, Scene, acquire, averages
@@ -95,20 +94,20 @@ def test_on_and_off_may_come_in_either_order(plain):
 @pytest.mark.parametrize(
     ("scene", "share"),
     [
-        (Scene(snr=None), 0.05),
-        (Scene(snr=None, on_polarity=-1.0, phase_deg=70.0), 0.05),
-        (Scene(snr=None, drift_hz=15.0, jumps=((20, -9.0), (44, 12.0))), 0.05),
-        (Scene(snr=None, phase_cycle=(0.0, 90.0, 180.0, 270.0), jitter_deg=10.0), 0.05),
-        (Scene(snr=None, phase_cycle=(0.0, 0.0, 180.0, 180.0), order=(ON, ON, OFF, OFF)), 0.05),
+        (Scene(snr=None), 0.06),
+        (Scene(snr=None, on_polarity=-1.0, phase_deg=70.0), 0.06),
+        (Scene(snr=None, drift_hz=15.0, jumps=((20, -9.0), (44, 12.0))), 0.06),
+        (Scene(snr=None, phase_cycle=(0.0, 90.0, 180.0, 270.0), jitter_deg=10.0), 0.06),
+        (Scene(snr=None, phase_cycle=(0.0, 0.0, 180.0, 180.0), order=(ON, ON, OFF, OFF)), 0.06),
         (Scene(snr=None, water=1.0e4), 0.07),
-        (Scene(snr=None, water=0.0), 0.05),
+        (Scene(snr=None, water=0.0), 0.06),
         (Scene(snr=None, lipid=20.0), 0.1),
-        (Scene(snr=None, on_shift_hz=1.5), 0.05),
-        (Scene(snr=None, points=4096, dwell_s=0.00025), 0.05),
-        (Scene(snr=None, shift_hz=-40.0, drift_hz=-15.0), 0.05),
-        (Scene(snr=None, transmitter_ppm=3.0), 0.05),
-        (Scene(snr=None, eddy_deg=60.0), 0.15),
-        (Scene(snr=None, coils=4), 0.05),
+        (Scene(snr=None, on_shift_hz=1.5), 0.06),
+        (Scene(snr=None, points=4096, dwell_s=0.00025), 0.06),
+        (Scene(snr=None, shift_hz=-40.0, drift_hz=-15.0), 0.06),
+        (Scene(snr=None, transmitter_ppm=3.0), 0.06),
+        (Scene(snr=None, eddy_deg=60.0), 0.06),
+        (Scene(snr=None, coils=4), 0.06),
         # GABA is not what pairing takes it for at this field
         (Scene(snr=None, frequency_mhz=127.8), 0.25),
     ],
@@ -227,13 +226,6 @@ def test_another_difference_is_told_apart():
     assert any("does not agree" in note for note in found.notes)
 
 
-def test_only_a_difference_is_refused():
-    """Creatine cancels in a difference, so that no ratio can be computed."""
-    series = averages(Scene()).series
-    with pytest.raises(ProtocolError, match=r"GABA\+/Cr and Glx/Cr are not computable"):
-        prepare(replace(series, fids=series.fids[:0], labels=()))
-
-
 def test_water_is_handed_on_before_eddy_currents():
     """The water has the sign of the spectra and still the phase that eddy currents gave it."""
     scene = Scene(snr=None, eddy_deg=60.0, conjugated=True)
@@ -243,11 +235,11 @@ def test_water_is_handed_on_before_eddy_currents():
 
 
 def test_a_water_reference_of_other_currents_is_not_used():
-    """A phase that would make the lines broader is left and noted."""
+    """A phase that would distort the lines is left and noted."""
     series = acquire(Scene(snr=None)).series
-    foreign = acquire(Scene(snr=None, eddy_deg=170.0)).series.water
+    foreign = acquire(Scene(snr=None, eddy_deg=40.0)).series.water
     found = prepare(replace(series, water=foreign))
-    assert any("makes lines broader" in note for note in found.notes)
+    assert any("distorts creatine" in note for note in found.notes)
     assert apart(found, prepare(replace(series, water=None))) < 1e-9
 
 
@@ -269,88 +261,13 @@ def test_without_useful_water_the_rest_goes_on(plain, water, words):
     assert apart(plain, found) < 0.05
 
 
-def spoiled(series, value):
-    fids = series.fids.copy()
-    fids[3, 0, 77] = value
-    return replace(series, fids=fids)
-
-
-def noise_like(series, water=0.0):
-    rng = np.random.default_rng(5)
-    shape = series.fids.shape
-    noise = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
-    return replace(series, fids=noise + water * series.water / np.abs(series.water).max())
-
-
-def labelled(series, labels):
-    return replace(series, labels=labels)
-
-
-def at(series, **protocol):
-    return replace(series, protocol=replace(series.protocol, **protocol))
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "message"),
-    [
-        (lambda s: spoiled(s, np.nan), InputError, "not finite"),
-        (lambda s: spoiled(s, complex(0, np.inf)), InputError, "not finite"),
-        (lambda s: replace(s, water=s.water * np.nan), InputError, "water reference hold"),
-        (lambda s: replace(s, fids=0.0 * s.fids), InputError, "all FIDs are zero"),
-        (lambda s: replace(s, fids=s.fids[..., :1023]), InputError, "1023 points"),
-        (lambda s: at(s, dwell_s=1e-4), InputError, "102 ms"),
-        (lambda s: at(s, dwell_s=0.0), InputError, "dwell time"),
-        (lambda s: at(s, frequency_mhz=np.nan), InputError, "frequency"),
-        (lambda s: at(s, transmitter_ppm=np.inf), InputError, "transmitter"),
-        (lambda s: replace(s, fids=s.fids[:, 0]), InputError, "axes"),
-        (lambda s: replace(s, labels=()), InputError, "0 labels"),
-        (lambda s: replace(s, fids=s.fids[:0], labels=()), InputError, "no FID"),
-        (lambda s: replace(s, fids=s.fids[:3], labels=(None,) * 3), ProtocolError, "3 transients"),
-        (lambda s: replace(s, averaged=True), ProtocolError, "12 averages"),
-        (lambda s: replace(s, fids=s.fids[[1] * 12]), ProtocolError, "all FIDs are the same"),
-        (lambda s: replace(s, fids=s.fids[[1, 3] * 6]), ProtocolError, "cannot be told apart"),
-        (lambda s: replace(s, fids=s.fids[[0, 2] * 6]), ProtocolError, "cannot be told apart"),
-        (noise_like, ProtocolError, "only water or noise"),
-        (lambda s: noise_like(s, 500.0), ProtocolError, "only water or noise"),
-        (lambda s: labelled(s, (OFF, ON) * 6), ProtocolError, "contradict NAA in 12 of 12"),
-        (lambda s: labelled(s, (None, ON) + (None,) * 10), ProtocolError, "number 2, labelled on"),
-        (lambda s: at(s, frequency_mhz=420.0), ProtocolError, "reaches from|cannot be told"),
-        (lambda s: at(s, transmitter_ppm=4.3), ProtocolError, r"displaced by -0.40 ppm"),
-    ],
-)
-def test_what_cannot_be_trusted_is_refused(fault, error, message):
-    """One line says what was found and what to do, and no spectrum is handed on."""
-    with pytest.raises(error, match=message) as caught:
-        prepare(fault(acquire(SMALL).series))
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < 400
-
-
-@pytest.mark.parametrize(
-    "scene",
-    [
-        Scene(pairs=6, points=1024, editing=False),
-        Scene(pairs=6, points=1024, without=("NAA", "NAAG", "MM")),
-    ],
-)
-def test_no_edited_brain_is_refused(scene):
-    """Without an editing effect on NAA nothing tells ON from OFF."""
-    with pytest.raises(CestleError, match="cannot be told"):
-        prepare(acquire(scene).series)
-
-
-def test_signal_on_both_sides_of_water_is_refused():
-    """A spectrum that holds its own mirror image has no sign."""
-    series = acquire(SMALL).series
-    with pytest.raises(ProtocolError, match="signal on both sides of water"):
-        prepare(replace(series, fids=series.fids + 0.6 * series.fids.conj()))
-
-
 def test_labels_that_agree_are_welcome(plain):
     """Right labels, all or a few, change nothing."""
     series = acquire(SMALL).series
     for labels in ((ON, OFF) * 6, (None, OFF) * 6):
-        assert apart(plain, prepare(replace(series, labels=labels))) == 0.0
+        found = prepare(replace(series, labels=labels))
+        assert apart(plain, found) == 0.0
+        assert "so do the labels of the file" in found.decisions[1]
 
 
 def test_a_transient_of_nothing_is_rejected_as_empty():
@@ -361,6 +278,16 @@ def test_a_transient_of_nothing_is_rejected_as_empty():
     found = prepare(replace(series, fids=fids))
     assert found.transients[4].rejected == "empty"
     assert len(found.spectra.transients_on) == 5
+
+
+def test_zeros_do_not_disturb_the_order():
+    """Six of twelve transients of zeros keep the states of their places and are left out."""
+    series = acquire(SMALL).series
+    fids = series.fids.copy()
+    fids[6:] = 0.0
+    found = prepare(replace(series, fids=fids))
+    assert [one.state for one in found.transients] == [ON, OFF] * 6
+    assert [one.rejected for one in found.transients] == [None] * 6 + ["empty"] * 6
 
 
 def test_input_is_left_as_it_was():
