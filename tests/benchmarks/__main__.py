@@ -11,6 +11,7 @@ BENCHMARKS = (
     "start_up",
     "accuracy",
     "motion",
+    "megapress",
     "coverage",
     "self_test",
     "receiving",

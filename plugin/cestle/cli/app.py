@@ -15,7 +15,8 @@ from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.node import check, echo, reprocess, retry, serve, status
-from cestle.cli.study import inspect, learn, process, simulate
+from cestle.cli.simulation import simulate
+from cestle.cli.study import inspect, learn, process
 from cestle.errors import CestleError, ConfigError, InputError
 
 EXIT_FAULT = 1

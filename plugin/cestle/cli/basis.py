@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cestle.cli.options import require_one_of
 from cestle.cli.progress import steps
 from cestle.errors import InputError
 
@@ -77,8 +78,8 @@ def simulate_basis(
     from cestle.config.basis import basis_text
     from cestle.service.basis_making import BasisRecipe, EditingShape, Localisation, make_basis
 
-    _one_of("--pulse", pulse, _PULSES)
-    _one_of("--localisation", localisation, _LOCALISATIONS)
+    require_one_of("--pulse", pulse, _PULSES)
+    require_one_of("--localisation", localisation, _LOCALISATIONS)
     if out.exists():
         raise InputError(f"{out} exists; name a new file, so that no basis is lost.")
     if not out.parent.is_dir():
@@ -103,8 +104,3 @@ def simulate_basis(
     gaba = basis.on["GABA"].within(2.8, 3.2).area - basis.off["GABA"].within(2.8, 3.2).area
     typer.echo(f"{out}: {file.id}; GABA at 3.0 ppm, ON minus OFF: {gaba:.3f} protons")
     return 0
-
-
-def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise InputError(f"{option} is {value}; give one of {', '.join(known)}.")

@@ -1,4 +1,4 @@
-"""Commands that work on a folder: process, simulate, inspect, learn."""
+"""Commands that work on a folder: process, inspect, learn."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,6 @@ import typer
 
 from cestle.cli.options import JsonFlag, ReadableFolder
 from cestle.cli.progress import steps
-from cestle.errors import InputError
 from cestle.measurement import Side
 
 if TYPE_CHECKING:
@@ -67,49 +66,6 @@ def process(
     for reason in results.reasons:
         typer.echo(f"cestle: {reason}", err=True)
     return EXIT_CODES[results.status]
-
-
-def simulate(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the study and truth.json.")],
-    dai_hippocampus: Annotated[
-        float, typer.Option(help="True (L-R)/(L+R) of hippocampal GluCEST.", min=-0.5, max=0.5)
-    ] = 0.06,
-    dai_amygdala: Annotated[
-        float, typer.Option(help="True (L-R)/(L+R) of amygdalar GluCEST.", min=-0.5, max=0.5)
-    ] = 0.03,
-    snr: Annotated[
-        float | None,
-        typer.Option(help="S(-3 ppm) in the regions over noise; without it no noise.", min=1.0),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of fields and noise.", min=0)] = 1,
-    slices: Annotated[int, typer.Option(help="CEST slices; 1 is the 2D protocol.", min=1)] = 1,
-    b1_spread: Annotated[
-        float, typer.Option(help="Relative B1 runs from 1 - this to 1 + this.", min=0.0, max=0.5)
-    ] = 0.1,
-) -> int:
-    """Write a synthetic 5T study with known truth, in the reference encoding."""
-    from cestle.dicom.simulated import write_study
-    from cestle.phantom.study import SimulationSettings
-    from cestle.phantom.study import simulate as simulate_study
-
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out} is not empty; name a new folder, so that studies never mix.")
-    with steps() as progress:
-        progress("computing the phantom")
-        study = simulate_study(
-            SimulationSettings(
-                seed=seed,
-                snr=snr,
-                dai_hippocampus=dai_hippocampus,
-                dai_amygdala=dai_amygdala,
-                slices=slices,
-                b1_spread=b1_spread,
-            )
-        )
-        progress("writing the DICOM files")
-        files = write_study(study, out)
-    typer.echo(f"{len(files)} files in {out}, truth in {out / 'truth.json'}")
-    return 0
 
 
 def inspect(folder: ReadableFolder, as_json: JsonFlag = False) -> int:

@@ -19,6 +19,7 @@ _DISPLACED_BASES: Final = (
     "mega_press_5t_te72_gauss17_slices",
     "mega_press_5t_te72_sincgauss14_slices",
 )
+_PHASE_CYCLES: Final = ((0.0,), (0.0, 180.0), (0.0, 90.0, 180.0, 270.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,9 +80,6 @@ def _typical_settings(generator: np.random.Generator, seed: int) -> MegaSimulati
         on_inverted=bool(generator.integers(2)),
         water_transients=int(generator.choice([0, 2, 4])),
     )
-
-
-_PHASE_CYCLES: Final = ((0.0,), (0.0, 180.0), (0.0, 90.0, 180.0, 270.0))
 
 
 def _typical(generator: np.random.Generator, seed: int) -> MegaCase:

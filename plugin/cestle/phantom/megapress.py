@@ -6,19 +6,19 @@ asymmetric macromolecules, a smooth baseline, lipid, residual water, eddy curren
 that drift, jump, move and are spoilt. The editing efficiency does not follow the drift.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from cestle.mrs.basis import MegaBasis
-from cestle.mrs.series import EditState, MegaProtocol, MegaSeries, Voxel
+from cestle.mrs.series import EditState, MegaProtocol, MegaSeries
 from cestle.phantom import macromolecules
 from cestle.phantom.composition import Composition, compose
 from cestle.phantom.instability import History, Receiver, drawn_receiver, history, spiked
-from cestle.phantom.lineshape import full_width_hz, height
+from cestle.phantom.lineshape import height
 from cestle.phantom.mega_settings import Labelling, MegaSimulation
+from cestle.phantom.mega_truth import MegaTruth, truth_of
 from cestle.phantom.voxel import hippocampal_voxel
 from cestle.physics import Bool, Complex
 
@@ -32,92 +32,6 @@ _EDDY_S: Final = (0.012, 0.080)
 _RESIDUES: Final = 3
 _SPIKE_NOISE: Final = 5.0
 _SPIKE_CREATINE: Final = 0.1
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MegaTruth:
-    """The truth about a simulated measurement.
-
-    Parameters
-    ----------
-    gaba_cr, glx_cr
-        Area ratios by the definition of `cestle.mrs.result.CONVENTION`.
-    mm_fraction
-        Share of macromolecules in GABA+; None where there is no GABA+ [1].
-    areas
-        Areas that the ratios are made of: tcr, gaba, mm, glx [a.u. of the FIDs].
-    fwhm_hz, naa_fwhm_hz
-        Full widths at half maximum of the methyl lines of mean OFF, once all transients are
-        aligned, or as the scanner's own average has them [Hz].
-    water_fwhm_hz
-        Of the unsuppressed water before any correction; None without water [Hz].
-    snr
-        Height over one standard deviation of the real part of the noise in the mean of all
-        transients, without any filter: gaba in the full difference, tcr and naa in OFF; None
-        without noise.
-    history
-        What each transient suffers, with its state.
-    voxel
-        Where.
-    basis
-        Basis that the metabolites came from.
-    settings
-        What was asked for.
-    """
-
-    gaba_cr: float
-    glx_cr: float
-    mm_fraction: float | None
-    areas: Mapping[str, float]
-    fwhm_hz: float
-    naa_fwhm_hz: float
-    water_fwhm_hz: float | None
-    snr: Mapping[str, float] | None
-    history: History
-    voxel: Voxel
-    basis: str
-    settings: MegaSimulation
-
-    @property
-    def states(self) -> tuple[EditState, ...]:
-        """Editing state of each transient."""
-        return self.history.states
-
-    @property
-    def bad(self) -> Mapping[int, str]:
-        """Why a transient is spoilt, by its number."""
-        return self.history.bad
-
-    @property
-    def drift_hz(self) -> float:
-        """Range of the frequency over the transients that are not spoilt [Hz]."""
-        return self.history.drift_range_hz
-
-    def to_json(self) -> dict[str, Any]:
-        """The truth as JSON values."""
-        return {
-            "gaba_cr": self.gaba_cr,
-            "glx_cr": self.glx_cr,
-            "glx_gaba": self.glx_cr / self.gaba_cr if self.gaba_cr > 0.0 else None,
-            "mm_fraction": self.mm_fraction,
-            "areas": dict(self.areas),
-            "fwhm_hz": self.fwhm_hz,
-            "naa_fwhm_hz": self.naa_fwhm_hz,
-            "water_fwhm_hz": self.water_fwhm_hz,
-            "snr": None if self.snr is None else dict(self.snr),
-            "drift_hz": self.drift_hz,
-            "states": [str(state) for state in self.states],
-            "frequency_hz": [round(float(one), 4) for one in self.history.frequency_hz],
-            "phase_deg": [round(float(one), 3) for one in self.history.phase_deg],
-            "bad": {str(number): reason for number, reason in self.bad.items()},
-            "side": str(self.settings.side),
-            "voxel": {
-                "centre_lps_mm": self.voxel.centre_mm.tolist(),
-                "edges_lps_mm": self.voxel.edges_mm.tolist(),
-            },
-            "basis": self.basis,
-            "settings": asdict(self.settings),
-        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,7 +85,7 @@ def simulate_mega(settings: MegaSimulation, basis: MegaBasis) -> SimulatedMega:
         stored_water = _received(repeated, receiver, sigma, generator)
     return SimulatedMega(
         series=_stored(fids, stored_water, past, receiver, settings, basis),
-        truth=_truth(composition, past, settings, basis, sigma=sigma, water=water),
+        truth=truth_of(composition, past, settings, basis, sigma=sigma, water=water),
         composition=composition,
     )
 
@@ -330,55 +244,3 @@ def _protocol(settings: MegaSimulation, basis: MegaBasis) -> MegaProtocol:
         model="uMR Jupiter",
         software="V10",
     )
-
-
-def _truth(
-    composition: Composition,
-    past: History,
-    settings: MegaSimulation,
-    basis: MegaBasis,
-    *,
-    sigma: float,
-    water: Complex | None,
-) -> MegaTruth:
-    areas = composition.areas
-    plus = areas["gaba"] + areas["mm"]
-    dwell_s = settings.dwell_s
-    smear = _smear(composition, past, settings)
-    creatine, naa = smear * composition.creatine, smear * composition.naa
-    noise = sigma * np.sqrt(settings.points)
-    kept = len(past.of(EditState.OFF))
-    heights = {
-        "gaba": height(smear * composition.gaba_plus) / np.sqrt(2.0),
-        "tcr": height(creatine),
-        "naa": height(naa),
-    }
-    scaled = {name: settings.scale * one for name, one in heights.items()}
-    return MegaTruth(
-        gaba_cr=plus / areas["tcr"],
-        glx_cr=areas["glx"] / areas["tcr"],
-        mm_fraction=areas["mm"] / plus if plus > 0.0 else None,
-        areas={name: settings.scale * area for name, area in areas.items()},
-        fwhm_hz=full_width_hz(creatine, dwell_s),
-        naa_fwhm_hz=full_width_hz(naa, dwell_s),
-        water_fwhm_hz=None if water is None else full_width_hz(water, dwell_s),
-        snr=_ratios(scaled, noise / np.sqrt(kept)) if sigma > 0.0 else None,
-        history=past,
-        voxel=hippocampal_voxel(settings.side),
-        basis=basis.settings.name,
-        settings=settings,
-    )
-
-
-def _ratios(heights: Mapping[str, float], noise: float) -> dict[str, float]:
-    return {name: float(one / noise) for name, one in heights.items()}
-
-
-def _smear(composition: Composition, past: History, settings: MegaSimulation) -> Complex:
-    """What an average by the scanner makes of a line at its place in phase, shape (point,)."""
-    time_s = composition.axis.time_s
-    if not settings.averaged:
-        return np.ones(len(time_s), dtype=np.complex128)
-    mean = past.factors(time_s)[past.of(EditState.OFF)].mean(axis=0)
-    smear: Complex = mean * np.exp(-1j * np.angle(mean[0]))
-    return smear

@@ -22,6 +22,7 @@ from cestle.dicom.simulated.options import (
     CestForm,
     EncodingOptions,
     RegionObject,
+    SpectroscopyForm,
 )
 from cestle.dicom.simulated.regions import (
     cest_masks,
@@ -30,6 +31,8 @@ from cestle.dicom.simulated.regions import (
     t1_masks,
     write_label_map,
 )
+from cestle.dicom.simulated.spectroscopy import as_stored, spectroscopy_series
+from cestle.phantom.megapress import SimulatedMega
 from cestle.phantom.study import SimulatedStudy
 
 __all__ = [
@@ -39,6 +42,8 @@ __all__ = [
     "CestForm",
     "EncodingOptions",
     "RegionObject",
+    "SpectroscopyForm",
+    "as_stored",
     "write_study",
 ]
 
@@ -47,7 +52,11 @@ TRUTH_NAME = "truth.json"
 
 
 def write_study(
-    study: SimulatedStudy, folder: Path, *, encoding: EncodingOptions = REFERENCE_ENCODING
+    study: SimulatedStudy,
+    folder: Path,
+    *,
+    encoding: EncodingOptions = REFERENCE_ENCODING,
+    mega: SimulatedMega | None = None,
 ) -> list[Path]:
     """Write `study` below `folder`, each series into a folder of its own.
 
@@ -62,6 +71,9 @@ def write_study(
         Made when absent.
     encoding
         Form of the objects.
+    mega
+        A MEGA-PRESS measurement of the same head, made with the settings of `as_stored`; its truth
+        stands under ``mrs`` in the truth of the study.
 
     Returns
     -------
@@ -69,7 +81,7 @@ def write_study(
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, members in _series(study, encoding):
+    for name, members in _series(study, encoding, mega):
         place = folder / name
         place.mkdir(exist_ok=True)
         for number, dataset in enumerate(members, start=1):
@@ -78,16 +90,17 @@ def write_study(
             written.append(path)
     if RegionObject.LABEL_MAP in encoding.regions:
         write_label_map(study, folder / LABEL_MAP_NAME)
-    truth = json.dumps(study.truth, indent=1, ensure_ascii=False)
+    facts = study.truth if mega is None else {**study.truth, "mrs": mega.truth.to_json()}
+    truth = json.dumps(facts, indent=1, ensure_ascii=False)
     (folder / TRUTH_NAME).write_text(truth + "\n", encoding="utf-8")
     return written
 
 
 def _series(
-    study: SimulatedStudy, encoding: EncodingOptions
+    study: SimulatedStudy, encoding: EncodingOptions, mega: SimulatedMega | None
 ) -> Iterator[tuple[str, Sequence[Dataset]]]:
     """Folder name and objects of each series."""
-    header = StudyHeader.of(study, encoding)
+    header = StudyHeader.of(study, encoding, mega)
     t1 = t1_series(study, header)
     yield "t1", t1
     cest: list[Dataset] = []
@@ -103,6 +116,9 @@ def _series(
     yield "b1", b1_series(study, header)
     if encoding.vendor_map:
         yield "vendor", vendor_series(study, header)
+    if mega is not None:
+        frame_of_reference_uid = study.cest_grid.frame_of_reference_uid
+        yield from spectroscopy_series(mega.series, header, frame_of_reference_uid)
     if RegionObject.SEG_ON_T1 in encoding.regions:
         yield "seg_t1", [segmentation(header, t1, t1_masks(study), drawn_on="T1")]
     if RegionObject.SEG_ON_CEST in encoding.regions:

@@ -18,6 +18,8 @@ from pydicom.uid import (
 
 from cestle.dicom.simulated.options import EncodingOptions
 from cestle.geometry import Grid
+from cestle.phantom.mega_settings import mega_settings_json
+from cestle.phantom.megapress import SimulatedMega
 from cestle.phantom.study import SimulatedStudy, settings_json
 from cestle.physics import GAMMA_BAR_MHZ_PER_T
 
@@ -50,12 +52,17 @@ class StudyHeader:
     f0_mhz: float
 
     @classmethod
-    def of(cls, study: SimulatedStudy, encoding: EncodingOptions) -> "StudyHeader":
+    def of(
+        cls, study: SimulatedStudy, encoding: EncodingOptions, mega: SimulatedMega | None = None
+    ) -> "StudyHeader":
         """Header of `study`; equal studies in equal encodings get equal identifiers."""
         options = json.dumps(dataclasses.asdict(encoding), sort_keys=True, default=str)
+        fingerprint = f"{settings_json(study.settings)} {options}"
+        if mega is not None:
+            fingerprint += f" {mega_settings_json(mega.truth.settings)} {mega.truth.basis}"
         return cls(
             encoding=encoding,
-            fingerprint=f"{settings_json(study.settings)} {options}",
+            fingerprint=fingerprint,
             f0_mhz=study.settings.f0_mhz,
         )
 

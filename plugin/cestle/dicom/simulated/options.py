@@ -49,6 +49,26 @@ class RegionObject(StrEnum):
     LABEL_MAP = "NIfTI label map on the T1"
 
 
+class SpectroscopyForm(StrEnum):
+    """How a MEGA-PRESS measurement is stored.
+
+    ``uih``
+        one object with the averages of the scanner in private elements of United Imaging;
+    ``frames``
+        standard, one frame for each transient;
+    ``instances``
+        standard, one object for each transient, which only Instance Number puts in order, as
+        Siemens XA60 writes it;
+    ``philips``
+        one object whose frames are marked as water, ON or OFF in private elements of Philips.
+    """
+
+    UIH = "uih"
+    FRAMES = "frames"
+    INSTANCES = "instances"
+    PHILIPS = "philips"
+
+
 NOMINAL_FLIP_DEG: Final = 90.0
 """Flip angle that 100 % stands for where the B1 map is in degrees [degrees]."""
 
@@ -65,6 +85,8 @@ class EncodingOptions:
         Whether the scanner's own map is there.
     regions
         Objects that carry the regions; may be empty.
+    spectroscopy
+        How MEGA-PRESS is stored, where there is any.
     character_set
         Specific Character Set (0008,0005): ISO_IR 192, GB18030, GBK or ISO_IR 100.
     patient_name, patient_id
@@ -78,6 +100,7 @@ class EncodingOptions:
     b1_unit: B1Unit = B1Unit.PERCENT
     vendor_map: bool = False
     regions: tuple[RegionObject, ...] = (RegionObject.SEG_ON_T1,)
+    spectroscopy: SpectroscopyForm = SpectroscopyForm.UIH
     character_set: str = "ISO_IR 192"
     patient_name: str = "Synthetic^Head"
     patient_id: str = "SYNTHETIC-1"
