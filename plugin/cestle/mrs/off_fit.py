@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from cestle.errors import NumericalError
-from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
+from cestle.mrs.baseline import KNOTS_PPM, STIFF, WAVED, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import Component, area_weights, chosen, off_components
 from cestle.mrs.fit_window import FitWindow
@@ -18,6 +18,8 @@ from cestle.mrs.spectrum import time_axis
 from cestle.physics import Complex, Real
 
 FIT_PPM: Final = (0.5, 4.15)
+WAVES_EXPLAIN: Final = 0.75
+"""Residual that a wavy baseline must leave of that of a stiff one to be taken."""
 UNEDITED: Final = ("tCr", "tCr rest", "tCho", "tCho rest", "mIns")
 """Signals that ON and OFF have alike, which show how well the two match."""
 
@@ -26,7 +28,11 @@ _CREATINE_REACH_PPM: Final = 0.1
 _SINGLETS: Final = ("NAA", "NAA rest", "NAAG", "tCr", "tCr rest", "tCho")
 _STARTS_HZ: Final = (0.0, -4.0, 4.0, -8.0, 8.0)
 _START_WIDTHS_HZ: Final = (3.0, 7.0, 12.0)
-_SMALLEST_SNR: Final = 1.0
+_NO_CREATINE: Final = (
+    "no creatine was found in the OFF spectrum, so a ratio to creatine cannot be formed; check the "
+    "voxel and the acquisition."
+)
+_SMALLEST_SNR: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,6 +116,8 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     smooth = window.splines(KNOTS_PPM)
     noise = noise_of(spectra.off, protocol).sd
     data = window.spectrum(spectra.off)
+    if not np.any(data):
+        raise NumericalError(_NO_CREATINE)
     problem = SeparableProblem(
         data=data,
         sigma=stated_sigma(noise, data),
@@ -123,19 +131,23 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     )
     near = np.abs(window.ppm - CREATINE_PPM) < _CREATINE_REACH_PPM
     tallest = max(float(data[near].max()), problem.sigma)
-    fit = solve_with_baseline(problem, tallest, best_start(problem))
+    fit = solve_with_baseline(problem, tallest, best_start(problem), spreads=STIFF)
+    waved = solve_with_baseline(problem, tallest, fit.parameters, spreads=WAVED)
+    if _rms(waved) < WAVES_EXPLAIN * _rms(fit):
+        fit = waved
     found = OffFit(components=components, fit=fit, noise=noise)
     if not found.creatine_height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
-        raise NumericalError(
-            "no creatine was found in the OFF spectrum; a ratio to creatine cannot be formed, "
-            "check the voxel and the acquisition."
-        )
+        raise NumericalError(_NO_CREATINE)
     return found
 
 
 def stated_sigma(noise: float, data: Real) -> float:
     """Noise that is not zero, so that noise-free spectra can be fitted [a.u.]."""
-    return max(noise, 1e-6 * float(np.abs(data).max()), 1e-300)
+    return max(noise, 1e-6 * float(np.abs(data).max()))
+
+
+def _rms(fit: SeparableFit) -> float:
+    return float(np.sqrt(np.mean(fit.residual**2)))
 
 
 def best_start(problem: SeparableProblem) -> Real:
