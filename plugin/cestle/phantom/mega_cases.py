@@ -33,7 +33,8 @@ class MegaCase:
     basis
         Name of the basis that the metabolites come from.
     usable
-        Whether quality control should let its numbers be used.
+        Whether quality control should let its numbers be used; never without water, whose width is
+        then unknown.
     """
 
     settings: MegaSimulation
@@ -52,7 +53,8 @@ def mega_case(name: str, seed: int) -> MegaCase:
     if name not in CASES:
         raise ConfigError(f"there is no case {name!r}; choose one of {', '.join(CASES)}.")
     # its own stream, so that no draw of the case repeats one of the simulation
-    return CASES[name](np.random.default_rng([seed, 0xCA5E]), seed)
+    drawn = CASES[name](np.random.default_rng([seed, 0xCA5E]), seed)
+    return replace(drawn, usable=drawn.usable and drawn.settings.water_transients > 0)
 
 
 def _typical_settings(generator: np.random.Generator, seed: int) -> MegaSimulation:

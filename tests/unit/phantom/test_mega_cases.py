@@ -24,7 +24,8 @@ def test_every_case_can_be_simulated(name):
     assert found.series.averaged == (name == "averaged")
     assert truth.drift_hz <= 10.0
     assert len(truth.bad) <= 0.25 * len(truth.states)
-    assert case.usable == (name not in ("fail_snr", "fail_width", "no_gaba"))
+    sound = name not in ("fail_snr", "fail_width", "no_gaba")
+    assert case.usable == (sound and found.series.water is not None)
 
 
 def test_seeds_draw_individuals():
