@@ -118,8 +118,9 @@ def simulate(
 
 def _basis(name: str, *, frequency_mhz: float) -> "MegaBasis":
     """The basis of that name, which must be of the scanner of the images."""
-    from cestle.config.basis import FREQUENCY_TOLERANCE, shipped_bases
+    from cestle.config.basis import shipped_bases
     from cestle.config.templates import TemplateFolder
+    from cestle.mrs.basis import FREQUENCY_TOLERANCE
 
     known = {
         basis.settings.name: basis
