@@ -24,15 +24,26 @@ from cestle.physics import Real
 
 KNOTS_PPM: Final = 0.4
 """Spacing of the knots: half the width of the narrowest wave that is baseline."""
-SPREADS: Final = (0.001, 0.0025, 0.006)
+STIFF: Final = (0.001, 0.0025, 0.006)
 """Standard deviations of second differences that are tried, over the height of creatine in OFF;
-the middle one is where the search begins."""
+for OFF itself, whose lines give their shape to all else: a freer baseline goes below their feet."""
+WAVED: Final = (0.04,)
+"""For an OFF spectrum that slow waves cross."""
+FREE: Final = (*STIFF, 0.015, *WAVED)
+"""Those for the difference, where waves are as high as signals."""
+FIRST_SPREAD: Final = 0.0025
+"""Where the search begins: stiff, so that broad signals find their widths before it is freed."""
 
 _ROUNDS: Final = 2
 
 
 def solve_with_baseline(
-    problem: SeparableProblem, height: float, start: Real | None = None, *, freedom: float = 1.0
+    problem: SeparableProblem,
+    height: float,
+    start: Real | None = None,
+    *,
+    spreads: tuple[float, ...],
+    freedom: float = 1.0,
 ) -> SeparableFit:
     """Fit with the stiffness of the baseline that the data choose.
 
@@ -46,15 +57,17 @@ def solve_with_baseline(
         Height of creatine in OFF [a.u.].
     start
         Envelope parameters to start from.
+    spreads
+        Widths that are tried, over `height`.
     freedom
         Factor on the chosen width, to try a stiffer or freer baseline.
     """
-    noise, spread = problem.sigma, SPREADS[len(SPREADS) // 2] * height
+    noise, spread = problem.sigma, FIRST_SPREAD * height
     fit = solve(_bent(problem, freedom * spread), start)
     for _ in range(_ROUNDS):
         rms = float(np.sqrt(np.mean(fit.residual**2)))
         problem = replace(problem, sigma=max(noise, rms))
-        trials = [share * height for share in SPREADS]
+        trials = [share * height for share in spreads]
         spread = trials[int(np.argmax([_evidence(fit, problem, trial) for trial in trials]))]
         fit = solve(_bent(problem, freedom * spread), fit.parameters)
     return fit

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
+from cestle.mrs.baseline import FREE, KNOTS_PPM, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import (
     BROAD_T2_S,
@@ -190,7 +190,9 @@ def _fit(
         ties=ties,
         targets=targets,
     )
-    fit = solve_with_baseline(problem, off.creatine_height, start, freedom=model.baseline_freedom)
+    fit = solve_with_baseline(
+        problem, off.creatine_height, start, spreads=FREE, freedom=model.baseline_freedom
+    )
     return DifferenceFit(components=components, fit=fit, noise=noise, turn=turn)
 
 

@@ -112,6 +112,7 @@ def alternatives(model: DifferenceModel) -> Mapping[str, DifferenceModel]:
         "freer baseline": replace(model, baseline_freedom=3.0),
         "narrower range": replace(model, range_ppm=(low, high - 0.1)),
         "macromolecules not tied": replace(model, mm_spread=np.inf),
+        "more macromolecules": replace(model, mm_ratio=1.5 * model.mm_ratio),
         "one macromolecule line": replace(model, side_share=0.0, side_spread=1e-4),
     }
 

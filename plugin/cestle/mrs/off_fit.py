@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from cestle.errors import NumericalError
-from cestle.mrs.baseline import KNOTS_PPM, solve_with_baseline
+from cestle.mrs.baseline import KNOTS_PPM, STIFF, WAVED, solve_with_baseline
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.components import Component, area_weights, chosen, off_components
 from cestle.mrs.fit_window import FitWindow
@@ -18,6 +18,8 @@ from cestle.mrs.spectrum import time_axis
 from cestle.physics import Complex, Real
 
 FIT_PPM: Final = (0.5, 4.15)
+WAVES_EXPLAIN: Final = 0.75
+"""Residual that a wavy baseline must leave of that of a stiff one to be taken."""
 UNEDITED: Final = ("tCr", "tCr rest", "tCho", "tCho rest", "mIns")
 """Signals that ON and OFF have alike, which show how well the two match."""
 
@@ -123,7 +125,10 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     )
     near = np.abs(window.ppm - CREATINE_PPM) < _CREATINE_REACH_PPM
     tallest = max(float(data[near].max()), problem.sigma)
-    fit = solve_with_baseline(problem, tallest, best_start(problem))
+    fit = solve_with_baseline(problem, tallest, best_start(problem), spreads=STIFF)
+    waved = solve_with_baseline(problem, tallest, fit.parameters, spreads=WAVED)
+    if _rms(waved) < WAVES_EXPLAIN * _rms(fit):
+        fit = waved
     found = OffFit(components=components, fit=fit, noise=noise)
     if not found.creatine_height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
         raise NumericalError(
@@ -136,6 +141,10 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
 def stated_sigma(noise: float, data: Real) -> float:
     """Noise that is not zero, so that noise-free spectra can be fitted [a.u.]."""
     return max(noise, 1e-6 * float(np.abs(data).max()), 1e-300)
+
+
+def _rms(fit: SeparableFit) -> float:
+    return float(np.sqrt(np.mean(fit.residual**2)))
 
 
 def best_start(problem: SeparableProblem) -> Real:

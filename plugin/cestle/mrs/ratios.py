@@ -1,12 +1,15 @@
 """Both ratios and their quotient with honest errors.
 
-The standard error of a ratio is the larger of Cramér-Rao bound and bootstrap scatter, together
-with the scatter of the ratio over other choices of model and basis, in quadrature: noise alone
-explains a part of the error only.
+The standard error of a ratio holds three terms in quadrature: the larger of Cramér-Rao bound and
+bootstrap scatter; the scatter of the ratio over other choices of model and basis; and what all
+choices have wrong together, above all the shape of macromolecules, which no data tell. The last is
+known from simulated measurements whose macromolecules, lines and baselines the fit does not know:
+without it errors of GABA+/Cr were 1.4 times what was stated.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +20,10 @@ from cestle.mrs.linear_combination import LinearCombination
 from cestle.mrs.peaks import PeakRatios
 from cestle.mrs.result import ModelSpread
 from cestle.mrs.uncertainty import Bounds, Draws, choice_error
+
+
+COMMON_ERROR: Final = {"gaba_cr": 0.05, "glx_cr": 0.01}
+"""Relative standard error that all choices of the model share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +98,7 @@ def fitted_ratios(
         "glx_cr": draws.scatter(lambda off, edited: edited @ glx / (off @ creatine)),
     }
     found = {
-        name: _with_choice(value, max(bound[name], scatter[name] or 0.0), spread[name])
+        name: _estimate(name, value, max(bound[name], scatter[name] or 0.0), spread)
         for name, value in values.items()
     }
     quotient = draws.scatter(lambda _, edited: np.log((edited @ glx) / (edited @ gaba)))
@@ -118,7 +125,7 @@ def published_ratios(paper: PeakRatios, spread: Mapping[str, ModelSpread]) -> Ra
     """
     values = {"gaba_cr": paper.gaba_cr, "glx_cr": paper.glx_cr}
     found = {
-        name: _with_choice(one.value, one.standard_error or 0.0, spread[name])
+        name: _estimate(name, one.value, one.standard_error or 0.0, spread)
         for name, one in values.items()
     }
     relative = [
@@ -145,14 +152,17 @@ def scaled(estimate: Estimate, factor: float) -> Estimate:
     )
 
 
-def _with_choice(value: float, noise: float, spread: ModelSpread) -> Estimate:
-    error = float(np.hypot(noise, choice_error(spread.values.values())))
+def _estimate(name: str, value: float, noise: float, spread: Mapping[str, ModelSpread]) -> Estimate:
+    choice = choice_error(spread[name].values.values())
+    error = float(np.linalg.norm((noise, choice, COMMON_ERROR[name] * value)))
     return Estimate(value=value, standard_error=error)
 
 
 def _quotient_choice(spread: Mapping[str, ModelSpread]) -> float:
-    """Scatter of the logarithm of Glx over GABA+ over the choices."""
+    """Relative error of Glx over GABA+ by the model, chosen and common."""
     pairs = [
         (spread["glx_cr"].values[name], gaba) for name, gaba in spread["gaba_cr"].values.items()
     ]
-    return choice_error(float(np.log(glx / gaba)) for glx, gaba in pairs if glx > 0.0 < gaba)
+    logarithms = [float(np.log(glx / gaba)) for glx, gaba in pairs if glx > 0.0 < gaba]
+    choice = choice_error(logarithms) if logarithms else 0.0
+    return float(np.linalg.norm((choice, *COMMON_ERROR.values())))

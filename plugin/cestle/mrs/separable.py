@@ -268,7 +268,7 @@ def one_step(fit: SeparableFit, data: Real) -> Real:
     free = np.concatenate([problem.free, np.ones(steps, dtype=bool)])
     start = np.concatenate([fit.active, np.ones(steps, dtype=bool)])
     solutions = [_non_negative(gram, one, free, start)[0] for one in right]
-    return np.array(solutions).reshape(len(right), -1)[:, :count]
+    return np.array(solutions).reshape(len(right), len(gram))[:, :count]
 
 
 def log_evidence(problem: SeparableProblem, near: SeparableFit) -> float:
