@@ -28,7 +28,11 @@ _CREATINE_REACH_PPM: Final = 0.1
 _SINGLETS: Final = ("NAA", "NAA rest", "NAAG", "tCr", "tCr rest", "tCho")
 _STARTS_HZ: Final = (0.0, -4.0, 4.0, -8.0, 8.0)
 _START_WIDTHS_HZ: Final = (3.0, 7.0, 12.0)
-_SMALLEST_SNR: Final = 1.0
+_NO_CREATINE: Final = (
+    "no creatine was found in the OFF spectrum, so a ratio to creatine cannot be formed; check the "
+    "voxel and the acquisition."
+)
+_SMALLEST_SNR: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,6 +116,8 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
     smooth = window.splines(KNOTS_PPM)
     noise = noise_of(spectra.off, protocol).sd
     data = window.spectrum(spectra.off)
+    if not np.any(data):
+        raise NumericalError(_NO_CREATINE)
     problem = SeparableProblem(
         data=data,
         sigma=stated_sigma(noise, data),
@@ -131,16 +137,13 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
         fit = waved
     found = OffFit(components=components, fit=fit, noise=noise)
     if not found.creatine_height > _SMALLEST_SNR * noise or not found.creatine_area > 0.0:
-        raise NumericalError(
-            "no creatine was found in the OFF spectrum; a ratio to creatine cannot be formed, "
-            "check the voxel and the acquisition."
-        )
+        raise NumericalError(_NO_CREATINE)
     return found
 
 
 def stated_sigma(noise: float, data: Real) -> float:
     """Noise that is not zero, so that noise-free spectra can be fitted [a.u.]."""
-    return max(noise, 1e-6 * float(np.abs(data).max()), 1e-300)
+    return max(noise, 1e-6 * float(np.abs(data).max()))
 
 
 def _rms(fit: SeparableFit) -> float:

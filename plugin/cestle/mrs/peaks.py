@@ -231,11 +231,13 @@ def _fitted(
     terms: tuple[EnvelopeTerm, ...],
 ) -> PeakFit:
     """Peaks on a straight line: a freer baseline takes what GABA+ has of macromolecules."""
+    if not np.any(data):
+        raise NumericalError("the spectrum is empty where peaks are fitted; they have no areas.")
     place: Real = window.ppm - window.ppm.mean()
     smooth = np.stack([np.ones_like(place), place], axis=1)
     problem = SeparableProblem(
         data=data,
-        sigma=max(float(np.abs(data).max()), 1e-300),
+        sigma=float(np.abs(data).max()),
         window=window,
         fids=np.stack([peak.fid for peak in peaks]),
         signed=np.zeros(len(peaks), dtype=bool),

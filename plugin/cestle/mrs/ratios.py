@@ -21,7 +21,6 @@ from cestle.mrs.peaks import PeakRatios
 from cestle.mrs.result import ModelSpread
 from cestle.mrs.uncertainty import Bounds, Draws, choice_error
 
-
 COMMON_ERROR: Final = {"gaba_cr": 0.05, "glx_cr": 0.01}
 """Relative standard error that all choices of the model share."""
 

@@ -56,6 +56,7 @@ class Tissue:
     mm_fraction: float = 0.55
     mm_over_09: float = 0.75
     broadening_hz: float = 5.0
+    natural: float = 1.0
     skew: float = 0.3
     baseline: float = 0.1
     water_foot: float = 0.3
@@ -100,7 +101,7 @@ def measured(basis, tissue=Tissue(), acquisition=None, points=2048):
     on = np.zeros(points, dtype=np.complex128)
     off = np.zeros(points, dtype=np.complex128)
     for name, amount in content.items():
-        decay = amount * np.exp(-np.pi * WIDTH_HZ.get(name, 3.4) * time)
+        decay = amount * np.exp(-np.pi * tissue.natural * WIDTH_HZ.get(name, 3.4) * time)
         on += decay * basis.on[name].fid(points, acquisition)
         off += decay * basis.off[name].fid(points, acquisition)
     cr = sum(content[n] * basis.off[n].within(2.9, 3.1).area for n in ("Cr", "PCr"))
