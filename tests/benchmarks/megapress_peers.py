@@ -22,6 +22,7 @@ from cestle.phantom.megapress import simulate_mega
 from reading import SHARED_DATA
 
 SEEDS = range(1, 9)
+FEWEST = 2
 RATIOS = ("GABA+/Cr", "Glx/Cr")
 BASIS_3T = "mega_press_3t_te68_gauss20_slices"
 PHILIPS = SHARED_DATA / "mega-press-philips-3t" / "mpress.npz"
@@ -108,7 +109,7 @@ def _row(name, ratio, words, measured):
 def _bias_and_spread(errors):
     found = errors[np.isfinite(errors)]
     missing = f" ({len(errors) - len(found)} none)" if len(found) < len(errors) else ""
-    if len(found) < 2:
+    if len(found) < FEWEST:
         return f"none{missing}"
     largest = found[np.argmax(np.abs(found))]
     return f"{found.mean():+.1f} ± {found.std(ddof=1):.1f}, {largest:+.0f}{missing}"
@@ -116,8 +117,8 @@ def _bias_and_spread(errors):
 
 def _nearer(ours, theirs):
     both = np.isfinite(ours) & np.isfinite(theirs)
-    if not both.any():
-        return "neither"
+    if both.sum() < FEWEST:
+        return "too few"
     sizes = [float(np.sqrt(np.mean(errors[both] ** 2))) for errors in (ours, theirs)]
     return "ours" if sizes[0] < sizes[1] else "Gannet model"
 
