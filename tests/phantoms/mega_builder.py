@@ -83,6 +83,7 @@ _GATES = (
     ("plausible_gaba", "GABA+/Cr", "1", 0.4, None, False, 0.162),
     ("plausible_glx", "Glx/Cr", "1", 0.6, None, False, 0.221),
     ("naa_sign", "NAA of the difference is negative", "1", 0.5, None, True, 1.0),
+    ("lipid", "magnitude at 1.0 to 1.6 ppm over creatine", "1", 0.3, 2.0, False, 0.1),
 )
 
 

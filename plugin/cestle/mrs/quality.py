@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from cestle.errors import NumericalError
-from cestle.mrs.band import Band
+from cestle.mrs.band import Band, damped
 from cestle.mrs.referencing import creatine_fit
 from cestle.mrs.series import EditState, MegaProtocol, PreparedMega, TransientReport
 from cestle.mrs.singlet_fit import SingletFit, fit_singlets
@@ -26,6 +26,8 @@ NOISE_PPM: Final = (8.0, 9.2)
 """Where no signal is expected, well away from water [ppm]."""
 
 NAAG_PPM: Final = 2.042
+LIPID_PPM: Final = (1.0, 1.6)
+_LIPID_HZ: Final = 10.0
 NAAG_SHARE: Final = 0.12
 """NAAG over NAA that is assumed, between the less of grey and the more of white matter."""
 
@@ -218,6 +220,9 @@ class PreparedQuality:
         Width of unsuppressed water.
     creatine_fwhm_hz, naa_fwhm_hz
         Widths of the methyl lines of mean OFF, no filter [Hz].
+    lipid_over_creatine
+        Largest magnitude of mean OFF between 1.0 and 1.6 ppm over the height of creatine;
+        lipid from outside the voxel has any phase [1].
     creatine_snr, naa_snr
         Their heights over one standard deviation of the noise of the real part of mean OFF.
     off_noise, difference_noise
@@ -235,6 +240,7 @@ class PreparedQuality:
     water: WaterWidth | None
     creatine_fwhm_hz: float
     naa_fwhm_hz: float
+    lipid_over_creatine: float
     creatine_snr: float
     naa_snr: float
     off_noise: Noise
@@ -260,6 +266,9 @@ def measure(prepared: PreparedMega) -> PreparedQuality:
         water=None if prepared.water is None else _water_width(prepared.water, protocol),
         creatine_fwhm_hz=creatine.fwhm_hz,
         naa_fwhm_hz=naa.fwhm_hz,
+        lipid_over_creatine=_over(
+            _largest(spectra.off, protocol, LIPID_PPM), float(creatine.heights[0])
+        ),
         creatine_snr=_over(float(creatine.heights[0]), off_noise.sd),
         naa_snr=_over(float(naa.heights[0]), off_noise.sd),
         off_noise=off_noise,
@@ -276,6 +285,14 @@ def _water_width(water: Complex, protocol: MegaProtocol) -> WaterWidth | None:
         return water_width(water, protocol)
     except NumericalError:
         return None
+
+
+def _largest(fid: Complex, protocol: MegaProtocol, range_ppm: tuple[float, float]) -> float:
+    """Largest magnitude of a spectrum within a range; lines 10 Hz broader, to see them in noise."""
+    spectrum = to_spectrum(damped(fid, protocol.dwell_s, width_hz=_LIPID_HZ))
+    axis = ppm_axis(len(fid), protocol)
+    inside = (axis >= range_ppm[0]) & (axis <= range_ppm[1])
+    return float(np.abs(spectrum[inside]).max()) if inside.any() else 0.0
 
 
 def _over(height: float, sd: float) -> float:

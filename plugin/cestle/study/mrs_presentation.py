@@ -37,7 +37,7 @@ RESEARCH_NAMES: Final = (
 GATE_NAMES: Final = (
     *("water_fwhm", "metabolite_fwhm", "snr", "drift", "transients_kept", "subtraction_cho"),
     *("subtraction_cr", "fit_crlb", "fit_residual", "lineshape", "plausible_gaba"),
-    *("plausible_glx", "naa_sign"),
+    *("plausible_glx", "naa_sign", "lipid"),
 )
 """Quality gates of spectroscopy, in order."""
 

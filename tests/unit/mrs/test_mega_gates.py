@@ -14,6 +14,7 @@ GOOD = PreparedQuality(
     water=WaterWidth(absorption_hz=9.0, magnitude_hz=15.0),
     creatine_fwhm_hz=7.0,
     naa_fwhm_hz=6.5,
+    lipid_over_creatine=0.08,
     creatine_snr=200.0,
     naa_snr=300.0,
     off_noise=NOISE,
@@ -42,7 +43,7 @@ def gates(quality=GOOD, fit=FIT, settings=LIMITS):
 
 
 def test_a_good_measurement_passes_all():
-    """All thirteen gates of the design are there, and a good measurement passes each."""
+    """All fourteen gates of the design are there, and a good measurement passes each."""
     found = gates()
     assert set(found) == {
         "water_fwhm",
@@ -58,6 +59,7 @@ def test_a_good_measurement_passes_all():
         "plausible_gaba",
         "plausible_glx",
         "naa_sign",
+        "lipid",
     }
     assert worst(found.values()) is Verdict.PASS
     assert {gate.scope for gate in found.values()} == {"mrs"}
@@ -122,6 +124,18 @@ def transients(on, off, percent):
             "subtraction_cho",
             (left(choline_percent=5.0), FIT),
             (left(choline_percent=5.1), FIT),
+            Verdict.FAIL,
+        ),
+        (
+            "lipid",
+            (replace(GOOD, lipid_over_creatine=0.3), FIT),
+            (replace(GOOD, lipid_over_creatine=0.31), FIT),
+            Verdict.WARN,
+        ),
+        (
+            "lipid",
+            (replace(GOOD, lipid_over_creatine=0.2), FIT),
+            (replace(GOOD, lipid_over_creatine=2.1), FIT),
             Verdict.FAIL,
         ),
         # 10 % of GABA+ of 0.18 is 1.8 % of creatine

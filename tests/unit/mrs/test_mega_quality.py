@@ -138,3 +138,20 @@ def test_kept_counts_the_state_that_lost_more():
     assert (found.on, found.off, found.percent) == (8, 5, 50.0)
     assert found.uneven_percent == pytest.approx(37.5)
     assert kept(()) is None
+
+
+@settings(deadline=None, max_examples=10)
+@given(phase=st.floats(-3.1, 3.1))
+def test_lipid_is_seen_whatever_its_phase(phase):
+    """A broad signal of half the height of creatine at 1.3 ppm is seen, of any phase."""
+    scene = Scene(pairs=8)
+    clean = prepare(acquire(scene).series)
+    without = measure(clean).lipid_over_creatine
+    creatine = measure(clean)
+    height = creatine.creatine_snr * creatine.off_noise.sd
+    lipid = np.exp(1j * phase) * line(scene, 1.3, 25.0)
+    lipid *= 0.5 * height / np.abs(to_spectrum(lipid)).max()
+    spectra = replace(clean.spectra, off=clean.spectra.off + lipid)
+    found = measure(replace(clean, spectra=spectra)).lipid_over_creatine
+    # 10 Hz of broadening lower a line of 25 Hz to 25/35 of its height
+    assert found == pytest.approx(0.5 * 25.0 / 35.0, abs=without + 0.05)

@@ -124,9 +124,9 @@ def test_a_voxel_that_cannot_be_shown_says_why(presentation, place, anatomy, wor
 
 
 def test_every_gate_stands_with_value_limits_and_verdict(presentation):
-    """The 13 gates are listed with what was measured, both limits and the word."""
+    """The 14 gates are listed with what was measured, both limits and the word."""
     rows = {row.name: row for row in page_of(presentation, mega.failed_analysis()).gates}
-    assert len(rows) == 13
+    assert len(rows) == 14
     water = rows["Water FWHM"]
     assert (water.value, water.limit, water.word) == ("19.3 Hz", "≤ 12 / 14", "fail")
     assert rows["SNR of GABA+"].limit == "≥ 5 / 3"
