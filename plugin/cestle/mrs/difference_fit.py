@@ -136,7 +136,12 @@ class DifferenceFit:
 
 
 def fit_difference(
-    spectra: EditedSpectra, basis: MegaBasis, off: OffFit, model: DifferenceModel
+    spectra: EditedSpectra,
+    basis: MegaBasis,
+    off: OffFit,
+    model: DifferenceModel,
+    *,
+    near: DifferenceFit | None = None,
 ) -> DifferenceFit:
     """Fit ON minus OFF twice: the second time with ON turned by the mismatch that was found.
 
@@ -150,7 +155,11 @@ def fit_difference(
         Fit of OFF with the same basis.
     model
         What is chosen.
+    near
+        A fit of the same spectra under another choice, whose mismatch is taken over.
     """
+    if near is not None:
+        return _fit(spectra, basis, off, model, near.turn, start=near.fit.parameters)
     turn = np.ones(len(spectra.on), dtype=np.complex128)
     first = _fit(spectra, basis, off, model, turn)
     time = time_axis(len(turn), spectra.protocol.dwell_s)

@@ -89,10 +89,11 @@ def fit_linear_combination(
             "no basis was given; expected at least one for the frequency and TE of the series, "
             "make one with cestle simulate-basis."
         )
-    fits = []
+    fits: list[LinearCombination] = []
     for basis in bases:
-        off = fit_off(spectra, basis)
-        difference = fit_difference(spectra, basis, off, model)
+        off = fit_off(spectra, basis, near=fits[0].off if fits else None)
+        near = fits[0].difference if fits else None
+        difference = fit_difference(spectra, basis, off, model, near=near)
         fits.append(LinearCombination(basis=basis, off=off, difference=difference))
     best = fits[0]
     for fit in fits[1:]:
@@ -140,7 +141,7 @@ def model_spread(
     best, *others = fits
     found = {"as reported": best}
     for name, other in alternatives(model).items():
-        difference = fit_difference(spectra, best.basis, best.off, other)
+        difference = fit_difference(spectra, best.basis, best.off, other, near=best.difference)
         found[name] = replace(best, difference=difference)
     for fit in others[:1]:
         found[f"basis {fit.basis.settings.name}"] = fit

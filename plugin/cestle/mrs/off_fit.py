@@ -95,7 +95,7 @@ class OffFit:
         return total
 
 
-def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
+def fit_off(spectra: EditedSpectra, basis: MegaBasis, *, near: OffFit | None = None) -> OffFit:
     """Fit mean OFF.
 
     Parameters
@@ -104,6 +104,8 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
         Prepared spectra.
     basis
         One that fits frequency and TE.
+    near
+        A fit with another basis to start from; a coarse search when None.
 
     Raises
     ------
@@ -129,9 +131,10 @@ def fit_off(spectra: EditedSpectra, basis: MegaBasis) -> OffFit:
         ties=np.zeros((0, len(components) + smooth.shape[1])),
         targets=np.zeros(0),
     )
-    near = np.abs(window.ppm - CREATINE_PPM) < _CREATINE_REACH_PPM
-    tallest = max(float(data[near].max()), problem.sigma)
-    fit = solve_with_baseline(problem, tallest, best_start(problem), spreads=STIFF)
+    inside = np.abs(window.ppm - CREATINE_PPM) < _CREATINE_REACH_PPM
+    tallest = max(float(data[inside].max()), problem.sigma)
+    start = best_start(problem) if near is None else near.fit.parameters
+    fit = solve_with_baseline(problem, tallest, start, spreads=STIFF)
     waved = solve_with_baseline(problem, tallest, fit.parameters, spreads=WAVED)
     if _rms(waved) < WAVES_EXPLAIN * _rms(fit):
         fit = waved
