@@ -10,6 +10,7 @@ BENCHMARKS = (
     "analysis_speed",
     "start_up",
     "accuracy",
+    "fluid",
     "motion",
     "coverage",
     "self_test",
