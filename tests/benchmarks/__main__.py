@@ -11,6 +11,7 @@ BENCHMARKS = (
     "encoding",
     "start_up",
     "accuracy",
+    "fluid",
     "motion",
     "megapress",
     "coverage",

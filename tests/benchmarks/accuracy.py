@@ -30,11 +30,12 @@ from cestle.phantom.calibration import b1_curves
 
 SEEDS = range(1, 11)
 DRAWS = 4
+GOAL_DRAWS = 20
 NOMINAL = (1.0, 1.0)
 SPREAD = (0.7, 1.2)
 SHIPPED = shipped_templates_dir() / "calibration" / "jupiter_5t_glucest_model.yaml"
 NO, T1, TRUE = "no shares", "shares from the T1", "true shares"
-HEADER = f"{'method':<34}{'noise-free':>18}{'SNR 60':>18}{'voxel GM / WM [pp]':>22}"
+HEADER = f"{'method':<40}{'noise-free':>18}{'SNR 60':>18}{'voxel GM / WM [pp]':>22}"
 
 
 def lines():
@@ -85,7 +86,7 @@ def _share_errors():
 def _goals():
     """Rows of the numeric goals that noise decides, for the shipped file."""
     yield ""
-    yield "shipped model file, B1 from 0.7 to 1.2, chemistry: phantom; by SNR"
+    yield f"shipped model file, B1 from 0.7 to 1.2, chemistry: phantom; {GOAL_DRAWS} draws by SNR"
     for snr, goal in ((100.0, "0.006 / 0.008"), (60.0, "0.009 / 0.012"), (30.0, "0.017 / 0.022")):
         for method, shares in (
             (B0Method.QUADRATIC, NO),
@@ -95,7 +96,7 @@ def _goals():
             errors = []
             for seed in SEEDS:
                 one = make(seed, b1=SPREAD)
-                for draw in range(DRAWS):
+                for draw in range(GOAL_DRAWS):
                     settings = _shipped(B1Method.CALIBRATION, b0_method=method)
                     rough = noisy(one, snr, 100 * seed + draw)
                     errors.append(_errors(rough, settings, shares=shares))
@@ -179,7 +180,7 @@ def _row(name, chemistry, b1, settings, *, shares=NO):
             for draw in range(DRAWS)
         ]
     grey, white = np.max(np.array(voxels), axis=0)
-    return f"{name:<34}{_pair(clean):>18}{_pair(rough):>18}{grey:>14.3f} / {white:.3f}"
+    return f"{name:<40}{_pair(clean):>18}{_pair(rough):>18}{grey:>14.3f} / {white:.3f}"
 
 
 def _errors(one, settings, *, shares=NO):

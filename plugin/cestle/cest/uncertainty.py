@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 from scipy.ndimage import shift as shifted
 
+from cestle.cest.b1 import correction_error
 from cestle.cest.images import FieldMaps, GluCestMap, SaturationImages
 from cestle.cest.noise import noise_correlation, repeated_pairs, roughness, sum_variance
 from cestle.cest.registration import SYSTEMATIC_MM
@@ -50,21 +51,24 @@ class UncertaintySettings:
     b0_common_hz
         Error that all voxels of the B0 map share, as drift after its acquisition makes [Hz].
     b1_calibration_error
-        Error of the B1 correction, as a share of the correction, one for all voxels [1].
+        Error of the B1 correction, as a share of the correction, one for all voxels; that of a
+        model without tissue shares when None [1].
     b1_noise
         Noise of each voxel of relative B1; measured from its roughness when None [1].
-    motion_mm, motion_deg
-        Standard error of the place of each image that goes into the map [mm], [degrees]; what
-        the registration states, or the motion itself where it was not corrected.
+    motion_row_mm, motion_column_mm, motion_deg
+        Standard error of the place of each image that goes into the map, along rows, along
+        columns and turned [mm], [mm], [degrees]; what the registration states, or the motion
+        itself where it was not corrected.
     region_shift_mm
         Error of the regions' place against the images, along rows and along columns [mm].
     """
 
     b0_noise_hz: float | None = None
     b0_common_hz: float = 0.0
-    b1_calibration_error: float = 0.1
+    b1_calibration_error: float | None = None
     b1_noise: float | None = None
-    motion_mm: float = SYSTEMATIC_MM
+    motion_row_mm: float = SYSTEMATIC_MM
+    motion_column_mm: float = SYSTEMATIC_MM
     motion_deg: float = 0.01
     region_shift_mm: float = 0.5
 
@@ -345,7 +349,10 @@ def _b1_effects(
     if not uncorrected.any() and not per_unit.any():
         return None  # the map does not depend on B1, so what B1 does to it is unknown
     correction = np.sum(work.shares * uncorrected, axis=(1, 2, 3))
-    return [settings.b1_calibration_error * correction, *work.of_voxels((noise or 0.0) * per_unit)]
+    share = settings.b1_calibration_error
+    if share is None:
+        share = correction_error(None, tissue_known=False)
+    return [share * correction, *work.of_voxels((noise or 0.0) * per_unit)]
 
 
 def _motion_effects(work: _Work, settings: UncertaintySettings) -> list[Real]:
@@ -364,8 +371,8 @@ def _motion_effects(work: _Work, settings: UncertaintySettings) -> list[Real]:
         along_columns = np.gradient(image, column_mm, axis=2)
         turn = along_columns * y - along_rows * x
         for slope, size in (
-            (along_rows, settings.motion_mm),
-            (along_columns, settings.motion_mm),
+            (along_rows, settings.motion_row_mm),
+            (along_columns, settings.motion_column_mm),
             (turn, np.radians(settings.motion_deg)),
         ):
             signal = work.images.signal.copy()

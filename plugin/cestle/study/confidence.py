@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from cestle.anatomy.regions import Region
-from cestle.cest.b1 import B1Method
+from cestle.cest.b1 import B1Method, correction_error
 from cestle.cest.glucest import GluCestSettings, compute_glucest
 from cestle.cest.registration import Registration
 from cestle.cest.registration import Verdict as RegistrationVerdict
@@ -19,10 +21,15 @@ from cestle.cest.uncertainty import (
     within_scan_repeatability,
 )
 from cestle.measurement import Side, Structure
+from cestle.physics import Real
 from cestle.study.scan import GluCestScan
 
 INDEX_LETTER: Final = {Structure.HIPPOCAMPUS: "h", Structure.AMYGDALA: "a"}
 """Letter of a structure in the names of its indices."""
+
+LEFT_OF_MOTION: Final = 0.1
+"""Share of a corrected displacement that acts on like one that was not corrected: interpolation
+blurs the edges of each image in another way. On the phantom at 0.25 mm; see deploy/adr/0012."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +89,7 @@ def assess_confidence(
         evaluate=evaluate,
         regions=shares,
         indices=pairs,
-        settings=_with_motion(sizes, scan.registration),
+        settings=_with_b1(with_motion(sizes, scan.registration), settings, scan),
         tissue=scan.tissue.fractions,
     )
     repeats = within_scan_repeatability(
@@ -99,12 +106,55 @@ def assess_confidence(
     return Confidence(budgets=budgets, repeatability=repeats or {})
 
 
-def _with_motion(
+def _with_b1(
+    sizes: UncertaintySettings, settings: GluCestSettings, scan: GluCestScan
+) -> UncertaintySettings:
+    """How far the B1 correction can be trusted, by where it comes from, unless that is stated."""
+    if sizes.b1_calibration_error is not None:
+        return sizes
+    calibration = settings.b1_calibration if settings.b1_method.needs_calibration else None
+    known = scan.tissue.fractions is not None
+    return replace(sizes, b1_calibration_error=correction_error(calibration, tissue_known=known))
+
+
+def with_motion(
     sizes: UncertaintySettings, registration: Registration | None
 ) -> UncertaintySettings:
-    """What registration leaves: its own precision, or the whole motion where it failed."""
+    """What registration leaves: its precision, or what it found and left as it was.
+
+    Images at rest are used as acquired. What the search finds of them is their motion and its own
+    error together, so it is the larger of the two and serves as the size of what is left. Of
+    images that were moved back the precision of their place is left, and what interpolation
+    makes of the rest.
+
+    Parameters
+    ----------
+    sizes
+        Sizes that the images do not tell.
+    registration
+        What became of the images; None when they were not registered.
+    """
     if registration is None:
         return sizes
+    found = registration.displacement
     if registration.verdict is RegistrationVerdict.FAILED:
-        return replace(sizes, motion_mm=float(registration.displacement.foreground_mm.max()))
-    return replace(sizes, motion_mm=registration.precision_mm)
+        largest = float(found.foreground_mm.max())
+        return replace(sizes, motion_row_mm=largest, motion_column_mm=largest)
+    if registration.verdict is RegistrationVerdict.AT_REST:
+        return replace(
+            sizes,
+            motion_row_mm=_size(found.row_mm),
+            motion_column_mm=_size(found.column_mm),
+            motion_deg=_size(found.rotation_deg),
+        )
+    precision = registration.precision_mm
+    return replace(
+        sizes,
+        motion_row_mm=math.hypot(precision, LEFT_OF_MOTION * _size(found.row_mm)),
+        motion_column_mm=math.hypot(precision, LEFT_OF_MOTION * _size(found.column_mm)),
+    )
+
+
+def _size(values: Real) -> float:
+    """Root mean square."""
+    return math.sqrt(float(np.mean(np.square(values))))

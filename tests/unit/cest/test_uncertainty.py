@@ -27,8 +27,15 @@ from unit.builders import F0_MHZ, axial_grid, fields, images_from
 OFFSETS = np.array(JUPITER_5T_GLUCEST.offsets_ppm)
 GRID = axial_grid(shape=(1, 32, 32), spacing=(11.0, 2.0, 2.0))
 INDICES = {"dai": ("left", "right")}
+
+
+def moving(size_mm):
+    """The same displacement along rows and columns."""
+    return {"motion_row_mm": size_mm, "motion_column_mm": size_mm}
+
+
 QUIET = UncertaintySettings(
-    b0_noise_hz=0.0, b1_noise=0.0, b1_calibration_error=0.0, motion_mm=0.0, motion_deg=0.0
+    b0_noise_hz=0.0, b1_noise=0.0, b1_calibration_error=0.0, motion_deg=0.0, **moving(0.0)
 )
 
 
@@ -184,14 +191,14 @@ def test_motion_follows_the_slope_of_the_images():
     ramp = 1.0 + 0.01 * (np.arange(32)[:, None] - 15.5) * np.ones((1, 32))
     clean = images_from(flat(), GRID)
     images = with_signal(clean, clean.signal * ramp)
-    result = budget(images, fields(GRID), motion_mm=0.1)
+    result = budget(images, fields(GRID), **moving(0.1))
     expected = 90.0 * 0.1 * np.mean(0.005 / ramp[12:20])
     assert result.regions["left"].motion == pytest.approx(expected, rel=0.01)
 
 
 def test_flat_images_have_no_motion_term():
     """Where nothing varies, displacement does not matter."""
-    result = budget(images_from(flat(), GRID), fields(GRID), motion_mm=0.5, motion_deg=1.0)
+    result = budget(images_from(flat(), GRID), fields(GRID), **moving(0.5), motion_deg=1.0)
     assert result.indices["dai"].motion == pytest.approx(0.0, abs=1e-9)
 
 
@@ -222,7 +229,7 @@ def test_terms_add_in_quadrature(terms):
 def test_budget_is_free_of_scale(scale):
     """Scaling all images changes no term."""
     images = images_from(flat(slope=0.3), GRID, noise=2.0)
-    chosen = {"b0_noise_hz": 2.0, "motion_mm": 0.1}
+    chosen = {"b0_noise_hz": 2.0, **moving(0.1)}
     one = budget(images, fields(GRID), **chosen).indices["dai"]
     other = budget(with_signal(images, images.signal * scale), fields(GRID), **chosen).indices[
         "dai"
