@@ -36,6 +36,8 @@ check: $(VENV)/.ready
 peers:
 	@bash tests/install_peers.sh
 
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
 test: check peers
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 

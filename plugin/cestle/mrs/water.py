@@ -21,6 +21,9 @@ WATER_PPM: Final = 4.68
 _SHORTEST: Final = 1e-3
 """A mode that leaves less of itself after one point is none."""
 
+_SMALLEST: Final = 1e-6
+"""Singular values below this share of the largest are nothing that modes can be told apart by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WaterSettings:
@@ -71,7 +74,9 @@ class WaterModes:
         signals = np.exp(np.multiply.outer(np.log(poles), np.arange(points)))
         frequency = np.angle(poles) / (2.0 * np.pi * protocol.dwell_s)
         place = protocol.transmitter_ppm + frequency / protocol.frequency_mhz
-        amplitudes: Complex = np.asarray(np.linalg.pinv(signals), dtype=np.complex128)
+        amplitudes: Complex = np.asarray(
+            np.linalg.pinv(signals, rcond=_SMALLEST), dtype=np.complex128
+        )
         return cls(
             signals=signals,
             amplitudes=amplitudes,

@@ -76,7 +76,7 @@ def test_result_is_complete(typical):
     assert result.convention == CONVENTION
     assert result.basis == "mega_press_5t_te72_gauss14_slices 1"
     assert {"decided", "noted"} <= set(result.notes)
-    assert len(result.gates) == 13
+    assert len(result.gates) == 14
 
 
 def test_half_difference_is_one_half(typical):
