@@ -23,7 +23,7 @@ from cestle.phantom.study import SimulationSettings, simulate
 from cestle.study.confidence import Confidence, with_motion
 
 SEEDS = range(1, 9)
-ALONE, MANY, FEW = 60, 20, 8
+ALONE, MANY, FEW = 60, 40, 8
 REGIONS = ("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right")
 INDICES = {
     "dai_glu_h_epi": ("hippocampus_left", "hippocampus_right"),
