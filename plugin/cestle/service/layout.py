@@ -72,6 +72,11 @@ class DataFolder:
         """Folder of the results, one folder for each study."""
         return self.root / "results"
 
+    @property
+    def run(self) -> Path:
+        """Folder of what only matters while the node runs."""
+        return self.root / "run"
+
     @contextmanager
     def open_database(self) -> Iterator[Database]:
         """The database of the node's record, closed at the end.
