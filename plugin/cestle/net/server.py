@@ -121,7 +121,7 @@ class GuardedServer(ThreadedAssociationServer):
         self,
         *arguments: Any,
         knows_address: Callable[[str], bool],
-        turned_away: Callable[[str, str], None] = lambda address, reason: None,
+        turned_away: Callable[[str, str], None] = lambda *_: None,
         **keywords: Any,
     ) -> None:
         self._knows_address = knows_address

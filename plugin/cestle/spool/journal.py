@@ -382,8 +382,9 @@ class Journal:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
             self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
-                told = {"revision": number, "destination": destination, "instances": len(items)}
-                self._audit(run, AuditEvent.DELIVERY_PLANNED, uid, now, **told)
+                event, count = AuditEvent.DELIVERY_PLANNED, len(items)
+                told = {"revision": number, "destination": destination}
+                self._audit(run, event, uid, now, instances=count, **told)
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
                     "changed) VALUES (?, ?, ?, ?, ?)",
