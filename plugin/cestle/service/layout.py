@@ -101,6 +101,21 @@ class DataFolder:
         """Folder of the results of one revision."""
         return self.results / require_uid(study_instance_uid) / f"r{number}"
 
+    def in_use(self) -> bool:
+        """Whether a process of a node works in this folder at the moment."""
+        for file in self.root.glob("*.lock"):
+            try:
+                handle = os.open(file, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
+
     @contextmanager
     def only_one(self, what: str) -> Iterator[None]:
         """Hold the lock of a role, so that two processes never do the same work.

@@ -147,6 +147,7 @@ def _missing(instances: int) -> AuditNote:
     return AuditNote(
         event=AuditEvent.INSTANCE_MISSING,
         outcome=Outcome.MAJOR_FAILURE,
+        actor="receiver",
         detail={"instances": instances},
     )
 

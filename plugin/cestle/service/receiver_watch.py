@@ -23,6 +23,7 @@ from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
 from cestle.spool.records import Arrival
 
 _SUCCESS: Final = 0x0000
+_RECEIVER: Final = "receiver"
 _MOST_PENDING: Final = 10_000
 _REFUSALS_SECONDS: Final = 5.0
 _MOST_CALLERS: Final = 100
@@ -59,7 +60,8 @@ class ReceiverWatch(Observer):
     def start(self, look: Callable[[], tuple[bool, int, int]]) -> None:
         """Begin to beat; `look` tells whether it listens, on which port, and to how many."""
         self._look = look
-        self.note(AuditNote(event=AuditEvent.LISTENER_STARTED, detail={"port": look()[1]}))
+        started = AuditEvent.LISTENER_STARTED
+        self.note(AuditNote(event=started, actor=_RECEIVER, detail={"port": look()[1]}))
         self._beat()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
@@ -72,7 +74,7 @@ class ReceiverWatch(Observer):
         self._thread.join()
         self._thread = None
         self._note_refusals()
-        self.note(AuditNote(event=AuditEvent.LISTENER_STOPPED))
+        self.note(AuditNote(event=AuditEvent.LISTENER_STOPPED, actor=_RECEIVER))
         self._look = lambda: (False, 0, 0)
         self._beat()
 

@@ -239,8 +239,15 @@ class Journal:
                     *(uid, number, one.sop_instance_uid, one.sha256),
                     int(one.sop_instance_uid in used),
                 )
-            told = {"revision": number, "cause": cause, "instances": len(inputs)}
-            self._audit(run, AuditEvent.INPUTS_FIXED, uid, now, **told)
+            self._audit(
+                run,
+                AuditEvent.INPUTS_FIXED,
+                uid,
+                now,
+                revision=number,
+                cause=cause,
+                instances=len(inputs),
+            )
         return self.revision(uid, number)
 
     def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
@@ -382,9 +389,15 @@ class Journal:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
             self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
-                event, count = AuditEvent.DELIVERY_PLANNED, len(items)
-                told = {"revision": number, "destination": destination}
-                self._audit(run, event, uid, now, instances=count, **told)
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                )
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
                     "changed) VALUES (?, ?, ?, ?, ?)",
