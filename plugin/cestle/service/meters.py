@@ -6,7 +6,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 # The time of creation of each series doubles their number and tells nobody anything.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 _STEP_BUCKETS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 7200)
 STEPS: Final = ("collecting", "queued", "computation", "reading", "computing", "making")
 """Arrival to inputs fixed, fixed to begun, the child as a whole; then the steps within it."""
