@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,9 +63,8 @@ class StepClock:
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
-        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
         found: dict[str, float] = {}
-        for (step, begin), end in zip(self._begun, ends, strict=True):
+        for (step, begin), (_, end) in pairwise([*self._begun, ("", time.monotonic())]):
             found[step] = found.get(step, 0.0) + end - begin
         return found
 

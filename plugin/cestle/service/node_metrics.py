@@ -8,7 +8,7 @@ shares it; what a process counts itself is its own.
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +19,7 @@ from cestle.errors import CestleError
 from cestle.service.certificates import expiry
 from cestle.service.heartbeat import Reception
 from cestle.service.node_watch import NodeWatch
+from cestle.spool.audit import AuditTrail
 from cestle.spool.database import Database
 from cestle.spool.figures import Figures, count
 from cestle.spool.lifecycle import DeliveryState, RevisionState
@@ -50,12 +51,17 @@ class NodeCollector:
         yield from self._process()
         yield from _disk(self._watch)
         yield from _certificate(self._watch)
+        limit = self._watch.config.node.maximum_associations
+        yield _gauge("cestle_associations_limit", "Most associations at a time.", limit)
         yield from _reception(self._watch.reception())
         database = self._watch.database
         up = False
         if database is not None:
             try:
-                yield from _journal(self._watch, database)
+                # All of it is read before any is shown, so that half an answer is none.
+                yield from [
+                    metric for part in JOURNAL_FIGURES for metric in part(self._watch, database)
+                ]
                 up = True
             except CestleError:
                 up = False
@@ -140,23 +146,30 @@ def _reception(found: Reception) -> Iterator[Metric]:
     yield lost
 
 
-def _journal(watch: NodeWatch, database: Database) -> list[Metric]:
+def _stored(watch: NodeWatch, database: Database) -> Iterator[Metric]:
     figures, now = count(database), time.time()
-    head = watch.audit_head()
-    found = [
-        _gauge("cestle_studies", "Studies of which something was received.", figures.studies),
-        _gauge("cestle_studies_collecting", "Studies that still arrive.", figures.collecting),
-        _gauge("cestle_instances_stored", "Instances in the spool.", figures.instances),
-        _revisions(figures),
-        _oldest(figures, now),
-        *_deliveries(figures, now, [one.name for one in watch.config.destinations]),
-    ]
-    if head is not None:
-        found.append(_gauge("cestle_audit_entries", "Entries of the audit trail.", head.seq))
-        number = int(head.hash[:_HEAD_DIGITS], 16)
-        what = "First 48 bits of the hash of the last audit entry, to be remembered elsewhere."
-        found.append(_gauge("cestle_audit_head", what, number))
-    return found
+    yield _gauge("cestle_studies", "Studies of which something was received.", figures.studies)
+    yield _gauge("cestle_studies_collecting", "Studies that still arrive.", figures.collecting)
+    yield _gauge("cestle_instances_stored", "Instances in the spool.", figures.instances)
+    yield _revisions(figures)
+    yield _oldest(figures, now)
+    yield from _deliveries(figures, now, [one.name for one in watch.config.destinations])
+
+
+def _audit(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    del watch
+    head = AuditTrail(database).head()
+    number = int(head.hash[:_HEAD_DIGITS], 16)
+    what = "First 48 bits of the hash of the last audit entry, to be remembered elsewhere."
+    yield _gauge("cestle_audit_entries", "Entries of the audit trail.", head.seq)
+    yield _gauge("cestle_audit_head", what, number)
+
+
+JOURNAL_FIGURES: Final[tuple[Callable[[NodeWatch, Database], Iterator[Metric]], ...]] = (
+    _stored,
+    _audit,
+)
+"""What is counted in the database at each scrape; a new part of it gets its own line here."""
 
 
 def _revisions(figures: Figures) -> Metric:
