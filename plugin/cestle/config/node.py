@@ -289,10 +289,11 @@ class TlsSection(_Section):
 
 
 class WebSection(_Section):
-    """Where the operator page will be; part of the file's contract, not served by this version."""
+    """Where health and figures are served; they hold no patient data."""
 
+    enabled: bool = True
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
 class LoggingSection(_Section):

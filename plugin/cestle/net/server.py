@@ -113,12 +113,20 @@ class GuardedServer(ThreadedAssociationServer):
         As for `pynetdicom.transport.AssociationServer`.
     knows_address
         Whether a caller from an IP address may connect at all.
+    turned_away
+        Told the address of a connection that never became an association, and why.
     """
 
     def __init__(
-        self, *arguments: Any, knows_address: Callable[[str], bool], **keywords: Any
+        self,
+        *arguments: Any,
+        knows_address: Callable[[str], bool],
+        turned_away: Callable[[str, str], None] = lambda *_: None,
+        **keywords: Any,
     ) -> None:
         self._knows_address = knows_address
+        self._turned_away = turned_away
+        self.last_tick = time.monotonic()
         keywords["request_handler"] = GuardedHandler
         self.daemon_threads = True
         self.request_queue_size = 64
@@ -141,7 +149,16 @@ class GuardedServer(ThreadedAssociationServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Let in only callers whose address belongs to a peer."""
         del request
-        return self._knows_address(str(client_address[0]))
+        address = str(client_address[0])
+        known = self._knows_address(address)
+        if not known:
+            self._turned_away(address, "unknown_address")
+        return known
+
+    def service_actions(self) -> None:
+        """Note that the accepting loop goes round."""
+        super().service_actions()
+        self.last_tick = time.monotonic()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake in the connection's own thread, then serve it."""
@@ -149,6 +166,7 @@ class GuardedServer(ThreadedAssociationServer):
             try:
                 request.do_handshake()
             except OSError:
+                self._turned_away(str(client_address[0]), "tls_handshake")
                 _shut(request)
                 request.close()
                 return

@@ -28,12 +28,18 @@ class Intake:
         Called AE title that asks for a study to be processed again.
     clock
         The time [s since the epoch].
+    arrived
+        Told what the journal knew of each instance that was kept.
+    missing
+        Told how many instances are no longer on the disk.
     """
 
     files: SpoolFiles
     journal: Journal
     redo_ae_title: str
     clock: Callable[[], float] = time.time
+    arrived: Callable[[Arrival], None] = lambda _: None
+    missing: Callable[[int], None] = lambda _: None
 
     def recover(self) -> None:
         """Bring files and journal back together after a crash, before anything is accepted.
@@ -52,6 +58,8 @@ class Intake:
         for path in recorded - present:
             _log.error("a received instance is no longer on the disk", path=path)
             self.journal.forget(path)
+        if recorded - present:
+            self.missing(len(recorded - present))
         _log.info(
             "spool reconciled",
             instances=len(recorded & present),
@@ -96,6 +104,7 @@ class Intake:
             ),
             wanted=f"sent to {self.redo_ae_title}" if redo else "",
         )
+        self.arrived(arrival)
         _log.debug("instance kept", study=study, sop_instance_uid=received.sop_instance_uid)
         if arrival is Arrival.CONFLICTING:
             _log.warning(

@@ -72,6 +72,11 @@ class DataFolder:
         """Folder of the results, one folder for each study."""
         return self.root / "results"
 
+    @property
+    def run(self) -> Path:
+        """Folder of what only matters while the node runs."""
+        return self.root / "run"
+
     @contextmanager
     def open_database(self) -> Iterator[Database]:
         """The database of the node's record, closed at the end.
@@ -95,6 +100,21 @@ class DataFolder:
     def revision(self, study_instance_uid: str, number: int) -> Path:
         """Folder of the results of one revision."""
         return self.results / require_uid(study_instance_uid) / f"r{number}"
+
+    def in_use(self) -> bool:
+        """Whether a process of a node works in this folder at the moment."""
+        for file in self.root.glob("*.lock"):
+            try:
+                handle = os.open(file, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
 
     @contextmanager
     def only_one(self, what: str) -> Iterator[None]:

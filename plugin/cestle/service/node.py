@@ -1,6 +1,7 @@
 """The node: a worker that assembles, computes and delivers, and a receiver beside it."""
 
 import json
+import math
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -21,8 +22,11 @@ from cestle.errors import CestleError, ConfigError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
+from cestle.service.meters import Meters
+from cestle.service.node_watch import NodeWatch
 from cestle.service.receiver import Receiver
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
 from cestle.spool.journal import Journal
@@ -55,6 +59,8 @@ class Worker:
         Judges whether a study is complete; None for the rules of the templates.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     """
 
     def __init__(
@@ -64,14 +70,31 @@ class Worker:
         compute_command: Sequence[str] = COMPUTE_COMMAND,
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
+        meters: Meters | None = None,
     ) -> None:
         self._config = config
+        self._meters = meters or Meters()
         self._children = Children(compute_command)
         self._assess = assess
         self._pauses = compute_pauses
         self._stopping = threading.Event()
         self._resources = ExitStack()
         self._thread: threading.Thread | None = None
+        self._unwatched: Callable[[], tuple[str, ...]] = lambda: ()
+        self._last_round = self._last_success = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Time since the loop went round [s]; infinite when it ended."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return time.monotonic() - self._last_round if alive else math.inf
+
+    def idle_s(self) -> float:
+        """Time since a round of the loop succeeded [s]."""
+        return time.monotonic() - self._last_success
+
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds of jobs that the engine does not look at."""
+        return self._unwatched()
 
     def start(self) -> None:
         """Take up what is unfinished and go on with what comes.
@@ -107,11 +130,17 @@ class Worker:
             ),
             stopping=self._stopping,
             compute_pauses=self._pauses,
+            meters=self._meters,
         )
-        engine = DurableEngine(folder.engine, executor_id=_worker_name(self._config))
+        engine = DurableEngine(
+            folder.engine,
+            executor_id=_worker_name(self._config),
+            took_over=self._meters.took_over,
+        )
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
-        assembly = Assembly(journal=journal, assess=assess)
+        self._unwatched = engine.unwatched
+        assembly = Assembly(journal=journal, assess=assess, meters=self._meters)
         dispatcher = Dispatcher(
             journal=journal,
             engine=engine,
@@ -145,11 +174,13 @@ class Worker:
         journal: Journal,
     ) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
+            self._last_round = time.monotonic()
             try:
                 if lead():
                     assembly.step(time.time())
                     dispatcher.step()
                 self._prepare(journal)
+                self._last_success = time.monotonic()
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))
             except Exception as fault:  # noqa: BLE001 - the next round may succeed
@@ -278,6 +309,8 @@ class Node:
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
     ) -> None:
+        self._config = config
+        self.watch = NodeWatch(config, role.value)
         self._worker = (
             None
             if role is Role.RECEIVE
@@ -286,6 +319,7 @@ class Node:
                 compute_command=compute_command,
                 assess=assess,
                 compute_pauses=compute_pauses,
+                meters=self.watch.meters,
             )
         )
         self._receiver: Receiver | ReceiverProcess | None = None
@@ -330,17 +364,21 @@ class Node:
             if self._worker is not None:
                 self._worker.start()
             if self._receiver is not None:
+                forget_heartbeats(DataFolder.of(self._config).run)
                 self._receiver.start()
+            self.watch.start(worker=self._worker, receivers=int(self._receiver is not None))
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop receiving first, then working; what is unfinished goes on at the next start."""
+        self.watch.stopping()
         if self._receiver is not None:
             self._receiver.stop()
         if self._worker is not None:
             self._worker.stop()
+        self.watch.stop()
 
 
 def serve(
@@ -349,6 +387,7 @@ def serve(
     role: Role = Role.ALL,
     compute_command: Sequence[str] = COMPUTE_COMMAND,
     ready: Callable[[Node], None] = lambda _: None,
+    beside: Callable[[NodeWatch], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Run the node until SIGTERM or SIGINT; called in the main thread.
 
@@ -362,6 +401,8 @@ def serve(
         As for `Worker`.
     ready
         Called once the node listens and works.
+    beside
+        Runs beside the node, from before its start to after its end, and may watch it.
 
     Raises
     ------
@@ -377,7 +418,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        with Node(config, role=role, compute_command=compute_command) as node:
+        node = Node(config, role=role, compute_command=compute_command)
+        with beside(node.watch), node:
             _log.info("node started", role=role.value, port=node.port)
             ready(node)
             stop.wait()

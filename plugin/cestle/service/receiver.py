@@ -23,6 +23,8 @@ from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.lifeline import watch_parent
 from cestle.service.logs import configure_logging
+from cestle.service.receiver_watch import ReceiverWatch
+from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
 from cestle.spool.journal import Journal
 
 _TAKE_OVER_SECONDS: Final = 15.0
@@ -43,6 +45,7 @@ class Receiver:
         self._config = config
         self._resources = ExitStack()
         self._listener: Listener | None = None
+        self._watch: ReceiverWatch | None = None
 
     @property
     def port(self) -> int:
@@ -71,15 +74,22 @@ class Receiver:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = Journal(self._resources.enter_context(folder.open_database()))
+        database = self._resources.enter_context(folder.open_database())
+        watch = ReceiverWatch(AuditTrail(database), folder.run)
         intake = Intake(
             files=folder.spool(self._config),
-            journal=journal,
+            journal=Journal(database),
             redo_ae_title=self._config.node.redo_ae_title,
+            arrived=watch.arrived,
+            missing=lambda number: watch.note(_missing(number)),
         )
         intake.recover()
-        self._listener = Listener(self._config, store=intake.store, quarantine=intake.quarantine)
-        self._listen(self._listener, deadline)
+        listener = Listener(
+            self._config, store=intake.store, quarantine=intake.quarantine, observer=watch
+        )
+        self._listen(listener, deadline)
+        self._listener, self._watch = listener, watch
+        watch.start(lambda: (listener.listening, listener.port, listener.active))
 
     def _listen(self, listener: Listener, deadline: float) -> None:
         node = self._config.node
@@ -101,6 +111,9 @@ class Receiver:
         if self._listener is not None:
             self._listener.stop(grace_seconds=grace_seconds)
             self._listener = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         self._resources.close()
 
 
@@ -128,6 +141,15 @@ def main() -> int:
     stop.wait()
     receiver.stop(grace_seconds=_ORPHAN_GRACE_SECONDS if orphaned.is_set() else 10.0)
     return 0
+
+
+def _missing(instances: int) -> AuditNote:
+    return AuditNote(
+        event=AuditEvent.INSTANCE_MISSING,
+        outcome=Outcome.MAJOR_FAILURE,
+        actor="receiver",
+        detail={"instances": instances},
+    )
 
 
 def _answer(content: dict[str, str | int]) -> None:
