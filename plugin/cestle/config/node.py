@@ -144,9 +144,15 @@ class Destination(_Section):
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
 
 
+Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
+
+
 class StudySection(_Section):
     """When a study counts as complete."""
 
+    expected: Annotated[tuple[Expected, ...], Field(strict=False)] = (
+        *("cest", "b0_map", "b1_map", "t1", "regions"),
+    )
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
