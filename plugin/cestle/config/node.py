@@ -224,6 +224,7 @@ class AnalysisSection(_Section):
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
+    slab_registration: bool = True
     tissue_from_t1: bool = True
     white_matter_range_percent: Annotated[tuple[float, ...], Field(strict=False, max_length=2)] = ()
     max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
