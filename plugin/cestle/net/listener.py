@@ -19,7 +19,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
-from cestle.net.instances import ReceivedInstance, read_received, require_announced
+from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.peers import Admission, PeerRules
 from cestle.net.secure import server_context
@@ -138,13 +138,20 @@ class Listener:
         command = event.request
         if event.assoc not in self._admitted or not isinstance(command, C_STORE):
             return _NOT_AUTHORISED
-        content = event.encoded_dataset()
+        data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
+        syntax = str(event.context.transfer_syntax)
+        head = file_head(
+            sop_class_uid=str(command.AffectedSOPClassUID),
+            sop_instance_uid=str(command.AffectedSOPInstanceUID),
+            transfer_syntax_uid=syntax,
+        )
+        content = head + data_set
         caller = _caller(event.assoc)
         try:
             received = read_received(
                 content,
-                event.encoded_dataset(include_meta=False),
-                transfer_syntax_uid=str(event.context.transfer_syntax),
+                data_set,
+                transfer_syntax_uid=syntax,
                 calling_ae_title=caller.calling,
                 called_ae_title=caller.called,
             )

@@ -15,6 +15,7 @@ import socketserver
 import ssl
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Final
 
 from pynetdicom.association import Association
@@ -24,6 +25,8 @@ from pynetdicom.transport import (
     RequestHandler,
     ThreadedAssociationServer,
 )
+
+from cestle.net.prompt import PromptAssociation, PromptSocket
 
 HANDSHAKE_SECONDS: Final = 10.0
 NEGOTIATION_SECONDS: Final = 30.0
@@ -91,10 +94,23 @@ class GuardedHandler(RequestHandler):
     """Gives every association the guarded reader."""
 
     def _create_association(self) -> Association:
-        association = super()._create_association()
-        transport = association.dul.socket
-        if transport is None:
-            raise OSError("the association has no transport")
+        server = self.server
+        association = PromptAssociation(self.ae, "acceptor")
+        association._server = server
+        association.name = f"AcceptorThread@{self.client_address[0]}:{self.client_address[1]}"
+        transport = PromptSocket(association, client_socket=self.request)
+        association.set_socket(transport)
+        acceptor = association.acceptor
+        acceptor.maximum_length = self.ae.maximum_pdu_size
+        acceptor.ae_title = server.ae_title
+        acceptor.address_info = self.local
+        acceptor.implementation_class_uid = self.ae.implementation_class_uid
+        acceptor.implementation_version_name = self.ae.implementation_version_name
+        acceptor.supported_contexts = deepcopy(server.contexts)
+        association.requestor.address_info = self.remote
+        for event, bound in server._handlers.items():
+            for handler in bound if isinstance(bound, list) else [bound]:
+                association.bind(event, *handler)
         reader = PduReader(
             transport,
             lambda: bool(association.is_established),
