@@ -21,9 +21,7 @@ _ITEM: Final = 0xFFFE_E000
 _END_OF_ITEM: Final = 0xFFFE_E00D
 _END_OF_SEQUENCE: Final = 0xFFFE_E0DD
 _DEEPEST: Final = 16
-_SHORT: Final = frozenset(
-    b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
-)
+_SHORT: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
 """Representations with a length of 16 bits (PS3.5 7.1.2)."""
 _LONG: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _UID: Final = re.compile(rb"[0-9.]{1,64}")

@@ -4,9 +4,9 @@ Success is answered only after `store` returned, and `store` returns only when t
 safe on disk. Data sets are passed on as the bytes that came, never decoded and encoded again.
 """
 
+import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -18,12 +18,18 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
+from cestle.net.admitted import Admitted, Tally
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.peers import Admission, PeerRules
-from cestle.net.secure import server_context
-from cestle.net.server import MAXIMUM_PDU_BYTES, NEGOTIATION_SECONDS, GuardedServer
+from cestle.net.secure import certificate_subjects, server_context
+from cestle.net.server import (
+    MAXIMUM_NEGOTIATIONS,
+    MAXIMUM_PDU_BYTES,
+    NEGOTIATION_SECONDS,
+    GuardedServer,
+)
 
 Store = Callable[[ReceivedInstance], None]
 """Keeps an instance; returns when it is safe, raises `CestleError` with the status to answer."""
@@ -47,15 +53,28 @@ class Listener:
         Called with each instance, in the association's thread, so several at a time.
     quarantine
         Called with the bytes of what cannot be parsed.
+    tally
+        Counts the associations of all processes that share `listening`; None to count alone.
+    listening
+        A bound socket that other processes accept from too; None to bind host and port.
     """
 
-    def __init__(self, config: NodeConfig, *, store: Store, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        store: Store,
+        quarantine: Quarantine,
+        tally: Tally | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
         prepare_library()
         self._config = config
         self._store = store
         self._quarantine = quarantine
         self._rules = PeerRules.from_config(config)
-        self._admitted: weakref.WeakSet[Association] = weakref.WeakSet()
+        self._admitted = Admitted(config.node.maximum_associations, tally or Tally.alone())
+        self._listening = listening
         self._entity = _application_entity(config)
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
@@ -86,6 +105,9 @@ class Listener:
             ],
             server_class=GuardedServer,
             knows_address=self._rules.knows_address,
+            busy=self._admitted.count,
+            ended=self._admitted.remove,
+            listening=self._listening,
         )
         if not isinstance(server, GuardedServer):
             raise TypeError("pynetdicom made another server than asked for")
@@ -113,12 +135,17 @@ class Listener:
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
         caller = _caller(association)
+        transport = association.dul.socket
         admission = self._rules.judge(
-            calling=caller.calling, called=caller.called, address=caller.address
+            calling=caller.calling,
+            called=caller.called,
+            address=caller.address,
+            subjects=certificate_subjects(None if transport is None else transport.socket),
         )
         if admission is Admission.ADMITTED:
-            self._admitted.add(association)
-            return
+            if self._admitted.add(association):
+                return
+            admission = Admission.TOO_MANY_ASSOCIATIONS
         _log.warning(
             "association refused",
             reason=admission.name.lower(),
@@ -197,7 +224,8 @@ def _caller(association: Association) -> _Caller:
 def _application_entity(config: NodeConfig) -> AE:
     entity = AE(ae_title=config.node.ae_title)
     introduce(entity)
-    entity.maximum_associations = config.node.maximum_associations
+    # Counted by the listener itself, see `Admitted`; this only must not be in its way.
+    entity.maximum_associations = 2 * (config.node.maximum_associations + MAXIMUM_NEGOTIATIONS)
     entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
     entity.network_timeout = config.node.network_timeout_seconds
     entity.dimse_timeout = config.node.network_timeout_seconds

@@ -94,6 +94,8 @@ class PromptProvider(DULServiceProvider):
                 end.close()
             if self.state_machine.current_state != _IDLE_STATE and self.socket is not None:
                 self.socket.close()
+            # Whoever still waits for a request waits in vain; nothing says so by itself.
+            self.to_user_queue.put(None)  # type: ignore[arg-type]
 
     def wait(self, number: int) -> int:
         """Wait for file descriptor `number`, for the bell, or for the next look at the timers.
@@ -203,7 +205,8 @@ class PromptMessages(DIMSEServiceProvider):
             status=int(primitive.Status),
         )
         data = P_DATA()
-        data.presentation_data_value_list = [[context_id, _WHOLE_COMMAND + command]]
+        value = [context_id, _WHOLE_COMMAND + command]  # a list, whatever the annotation says
+        data.presentation_data_value_list = [value]  # type: ignore[list-item]
         self.dul.send_pdu(data)
 
 
@@ -239,12 +242,22 @@ class PromptAssociation(Association):
         Application entity that accepts it.
     mode
         "acceptor".
+    ended
+        Called with this association when it has ended, however it did.
     """
 
-    def __init__(self, entity: ApplicationEntity, mode: str) -> None:
+    def __init__(
+        self,
+        entity: ApplicationEntity,
+        mode: str,
+        *,
+        ended: Callable[[Association], None] = lambda _: None,
+    ) -> None:
         super().__init__(entity, mode)
+        self._ended = ended
         self._serving = False
-        self.dul = PromptProvider(self)
+        self._provider = PromptProvider(self)
+        self.dul = self._provider
         self.dimse = PromptMessages(self)
         # The library's way of waking whoever waits for a message is an empty one.
         messages = self.dimse.msg_queue
@@ -253,6 +266,13 @@ class PromptAssociation(Association):
         self.acse_timeout = entity.acse_timeout
         self.network_timeout = entity.network_timeout
 
+    def run_reactor(self) -> None:
+        """Negotiate and serve, until the association has ended."""
+        try:
+            super().run_reactor()
+        finally:
+            self._ended(self)
+
     def serve_now(self, message: Any, context_id: int) -> None:
         """Serve a request in the provider's thread."""
         self._serving = True
@@ -260,7 +280,7 @@ class PromptAssociation(Association):
             self._serve_request(message, context_id)
         finally:
             self._serving = False
-            self.dul.restart_idle_timer()
+            self._provider.restart_idle_timer()
 
     def _abort_blocking(self, block: bool = True) -> None:
         # The provider's thread cannot wait for its own end.
