@@ -195,6 +195,8 @@ class GuardedServer(ThreadedAssociationServer):
         if self._shared is None:
             super().server_bind()
             return
+        if self.socket is not None:
+            self.socket.close()
         self.socket = self._shared
         self.server_address = self._shared.getsockname()
 
