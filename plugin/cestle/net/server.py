@@ -3,7 +3,7 @@
 It adds to pynetdicom's own server:
 
 - callers from unknown addresses are closed before a byte of theirs is read;
-- a connection that stays silent costs no thread, and one that is slow to negotiate gives way;
+- a connection costs no thread before it has asked for an association, see `waiting`;
 - the TLS handshake runs in the connection's own thread, so a client that connects and stays
   silent delays nobody (the stock server waits for it in the accept loop);
 - a PDU that claims to be longer than any real one, or that trickles in, ends its connection (the
@@ -12,6 +12,7 @@ It adds to pynetdicom's own server:
 - Nagle's algorithm is off, since it holds back every small answer.
 """
 
+import gc
 import selectors
 import socket
 import ssl
@@ -35,9 +36,9 @@ from cestle.net.waiting import Guest, WaitingRoom
 
 HANDSHAKE_SECONDS: Final = 5.0
 NEGOTIATION_SECONDS: Final = 10.0
-"""Time to begin to speak, and from then on to complete the association request."""
+"""Time to ask for an association, and from then on to negotiate it."""
 MAXIMUM_NEGOTIATIONS: Final = 32
-"""Connections at a time that have begun to speak and are no association yet."""
+"""Connections at a time that have asked and are no association yet."""
 MAXIMUM_PDU_BYTES: Final = 131_072
 """Announced as the largest P-DATA that the node takes (PS3.8 D.1)."""
 LONGEST_PDU_BYTES: Final = 2 * MAXIMUM_PDU_BYTES
@@ -185,6 +186,7 @@ class GuardedServer(ThreadedAssociationServer):
         self._stopped.set()
         self._lock = threading.Lock()
         self._negotiations: list[_Negotiation] = []
+        self._accepted = 0
         keywords["request_handler"] = GuardedHandler
         self.daemon_threads = True
         self.request_queue_size = BACKLOG
@@ -210,20 +212,33 @@ class GuardedServer(ThreadedAssociationServer):
         try:
             with selectors.DefaultSelector() as selector:
                 selector.register(listening, selectors.EVENT_READ)
-                room = WaitingRoom(selector, seconds=NEGOTIATION_SECONDS)
+                room = WaitingRoom(
+                    selector,
+                    seconds=NEGOTIATION_SECONDS,
+                    tls=self.ssl_context is not None,
+                    longest=LONGEST_PDU_BYTES,
+                )
                 while not self._stopping.is_set():
-                    for key, _ in selector.select(poll_interval):
+                    events = selector.select(poll_interval)
+                    for key, _ in events:
                         self._attend(key.data, room)
                     room.dismiss_overdue()
-                    self.service_actions()
+                    if not events:
+                        self._tidy()
                 room.close()
         finally:
             self._stopped.set()
 
+    def _tidy(self) -> None:
+        """Free what associations left, while nobody waits for it; they are cycles of objects."""
+        if self._accepted:
+            self._accepted = 0
+            gc.collect()
+
     def _attend(self, guest: Guest | None, room: WaitingRoom) -> None:
         if guest is None:
             self._accept(room)
-        elif room.speaking(guest):
+        elif room.is_complete(guest):
             self._hand_over(guest)
 
     def _accept(self, room: WaitingRoom) -> None:
@@ -246,7 +261,7 @@ class GuardedServer(ThreadedAssociationServer):
             client.close()
 
     def _hand_over(self, guest: Guest) -> None:
-        """Give a connection that speaks a thread of its own."""
+        """Give a connection that has asked for an association a thread of its own."""
         client = guest.connection
         client.settimeout(HANDSHAKE_SECONDS)
         if self.ssl_context is not None:
@@ -261,6 +276,7 @@ class GuardedServer(ThreadedAssociationServer):
             under_way = [one for one in self._negotiations if not one.over]
             if len(under_way) >= MAXIMUM_NEGOTIATIONS:
                 _shut(under_way.pop(0).connection)
+            self._accepted += 1
             self._negotiations = [*under_way, _Negotiation(connection=client)]
         try:
             self.process_request(client, guest.address)
