@@ -109,10 +109,16 @@ class NodeSection(_Section):
     data_dir: FolderPath = Path("/var/lib/cestle")
     disk_reserve_gb: Annotated[float, Field(ge=0)] = 5.0
     maximum_associations: Annotated[int, Field(ge=1, le=200)] = 20
+    receivers: Annotated[int, Field(ge=0, le=16)] = 1
     network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
     @model_validator(mode="after")
     def _distinct_titles(self) -> Self:
+        if self.receivers > self.maximum_associations:
+            raise ValueError(
+                f"receivers is {self.receivers}, expected at most maximum_associations "
+                f"({self.maximum_associations}), which they share"
+            )
         if self.ae_title == self.redo_ae_title:
             raise ValueError("redo_ae_title equals ae_title; every study would be reprocessed")
         return self
@@ -125,6 +131,7 @@ class Peer(_Section):
     hosts: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...], Field(min_length=1, strict=False)
     ]
+    certificate_subject: str = ""
 
 
 class Destination(_Section):
@@ -333,6 +340,12 @@ class NodeConfig(_Section):
             raise ValueError(
                 "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"
             )
+        for peer in self.peers:
+            if peer.certificate_subject and not self.tls.enabled:
+                raise ValueError(
+                    f"peers: certificate_subject of {peer.ae_title} without TLS, expected "
+                    "tls.enabled = true; without it nobody shows a certificate"
+                )
         return self
 
     def destination(self, name: str) -> Destination | None:
