@@ -4,6 +4,7 @@ Success is answered only after `store` returned, and `store` returns only when t
 safe on disk. Data sets are passed on as the bytes that came, never decoded and encoded again.
 """
 
+import socket
 import threading
 import time
 import weakref
@@ -19,13 +20,19 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
+from cestle.net.admitted import Admitted, Tally
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
-from cestle.net.instances import ReceivedInstance, read_received, require_announced
+from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
-from cestle.net.secure import server_context
-from cestle.net.server import MAXIMUM_PDU_BYTES, NEGOTIATION_SECONDS, GuardedServer
+from cestle.net.secure import certificate_subjects, server_context
+from cestle.net.server import (
+    MAXIMUM_NEGOTIATIONS,
+    MAXIMUM_PDU_BYTES,
+    NEGOTIATION_SECONDS,
+    GuardedServer,
+)
 
 Store = Callable[[ReceivedInstance], None]
 """Keeps an instance; returns when it is safe, raises `CestleError` with the status to answer."""
@@ -52,6 +59,10 @@ class Listener:
         Called with the bytes of what cannot be parsed.
     observer
         Told of what happens.
+    tally
+        Counts the associations of all processes that share `listening`; None to count alone.
+    listening
+        A bound socket that other processes accept from too; None to bind host and port.
     """
 
     def __init__(
@@ -61,6 +72,8 @@ class Listener:
         store: Store,
         quarantine: Quarantine,
         observer: Observer | None = None,
+        tally: Tally | None = None,
+        listening: socket.socket | None = None,
     ) -> None:
         prepare_library()
         self._config = config
@@ -68,8 +81,9 @@ class Listener:
         self._quarantine = quarantine
         self._rules = PeerRules.from_config(config)
         self._observer = observer or Observer()
-        self._admitted: weakref.WeakSet[Association] = weakref.WeakSet()
+        self._admitted = Admitted(config.node.maximum_associations, tally or Tally.alone())
         self._tallies: weakref.WeakKeyDictionary[Association, _Tally] = weakref.WeakKeyDictionary()
+        self._listening = listening
         self._entity = _application_entity(config)
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
@@ -118,6 +132,9 @@ class Listener:
             server_class=GuardedServer,
             knows_address=self._rules.knows_address,
             turned_away=self._on_turned_away,
+            busy=self._admitted.count,
+            ended=self._admitted.remove,
+            listening=self._listening,
         )
         if not isinstance(server, GuardedServer):
             raise TypeError("pynetdicom made another server than asked for")
@@ -145,12 +162,17 @@ class Listener:
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
         caller = _caller(association)
+        transport = association.dul.socket
         admission = self._rules.judge(
-            calling=caller.calling, called=caller.called, address=caller.address
+            calling=caller.calling,
+            called=caller.called,
+            address=caller.address,
+            subjects=certificate_subjects(None if transport is None else transport.socket),
         )
         if admission is Admission.ADMITTED:
-            self._admitted.add(association)
-            return
+            if self._admitted.add(association):
+                return
+            admission = Admission.TOO_MANY_ASSOCIATIONS
         _log.warning(
             "association refused",
             reason=admission.name.lower(),
@@ -203,13 +225,20 @@ class Listener:
         command = event.request
         if event.assoc not in self._admitted or not isinstance(command, C_STORE):
             return "", _NOT_AUTHORISED
-        content = event.encoded_dataset()
+        data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
+        syntax = str(event.context.transfer_syntax)
+        head = file_head(
+            sop_class_uid=str(command.AffectedSOPClassUID),
+            sop_instance_uid=str(command.AffectedSOPInstanceUID),
+            transfer_syntax_uid=syntax,
+        )
+        content = head + data_set
         caller = _caller(event.assoc)
         try:
             received = read_received(
                 content,
-                event.encoded_dataset(include_meta=False),
-                transfer_syntax_uid=str(event.context.transfer_syntax),
+                data_set,
+                transfer_syntax_uid=syntax,
                 calling_ae_title=caller.calling,
                 called_ae_title=caller.called,
             )
@@ -278,7 +307,8 @@ def _caller(association: Association) -> Caller:
 def _application_entity(config: NodeConfig) -> AE:
     entity = AE(ae_title=config.node.ae_title)
     introduce(entity)
-    entity.maximum_associations = config.node.maximum_associations
+    # Counted by the listener itself, see `Admitted`; this only must not be in its way.
+    entity.maximum_associations = 2 * (config.node.maximum_associations + MAXIMUM_NEGOTIATIONS)
     entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
     entity.network_timeout = config.node.network_timeout_seconds
     entity.dimse_timeout = config.node.network_timeout_seconds

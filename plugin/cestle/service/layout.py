@@ -92,10 +92,10 @@ class DataFolder:
         finally:
             database.close()
 
-    def spool(self, config: NodeConfig) -> SpoolFiles:
-        """The spool of received instances."""
+    def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
+        """The spool of received instances, for the receiver of this number."""
         reserve = round(config.node.disk_reserve_gb * 1e9)
-        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve)
+        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve, writer=writer)
 
     def revision(self, study_instance_uid: str, number: int) -> Path:
         """Folder of the results of one revision."""
@@ -117,8 +117,11 @@ class DataFolder:
         return False
 
     @contextmanager
-    def only_one(self, what: str) -> Iterator[None]:
+    def only_one(self, what: str) -> Iterator[int]:
         """Hold the lock of a role, so that two processes never do the same work.
+
+        The lock is held by the file descriptor that is yielded: a child that inherits it holds
+        the lock too, until the last of them has ended.
 
         Raises
         ------
@@ -133,7 +136,7 @@ class DataFolder:
                 raise SpoolError(
                     f"another process already has the role '{what}' on {self.root}; stop it first"
                 ) from fault
-            yield
+            yield handle
         finally:
             os.close(handle)
 

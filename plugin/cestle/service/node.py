@@ -1,11 +1,8 @@
 """The node: a worker that assembles, computes and delivers, and a receiver beside it."""
 
-import json
 import math
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +15,7 @@ import structlog
 
 from cestle.config.node import NodeConfig
 from cestle.engine.jobs import Pauses
-from cestle.errors import CestleError, ConfigError
+from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.computation import COMPUTE_COMMAND, Computation
@@ -27,14 +24,12 @@ from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.meters import Meters
 from cestle.service.node_watch import NodeWatch
-from cestle.service.receiver import Receiver
+from cestle.service.receivers import Receivers
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
 
 _LOOP_SECONDS: Final = 0.25
-_START_SECONDS: Final = 60.0
-_LONGEST_RESTART_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
@@ -194,95 +189,6 @@ class Worker:
             self._children.dismiss()
 
 
-class ReceiverProcess:
-    """A receiver in a process of its own, started again when it dies.
-
-    Parameters
-    ----------
-    config
-        The node's configuration.
-    """
-
-    def __init__(self, config: NodeConfig) -> None:
-        self._config = config
-        self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread: threading.Thread | None = None
-        self.port = 0
-
-    @property
-    def pid(self) -> int:
-        """Process number of the receiver; 0 when there is none."""
-        return 0 if self._process is None else self._process.pid
-
-    def start(self) -> None:
-        """Start the receiver and wait until it listens.
-
-        Raises
-        ------
-        ConfigError
-            When it cannot listen.
-        """
-        self._process = self._spawn()
-        self._thread = threading.Thread(target=self._watch, name="receiver", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask the receiver to end and wait for it."""
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _spawn(self) -> "subprocess.Popen[bytes]":
-        # A receiver that is started again takes the same port, also where any was free at first.
-        node = self._config.node.model_copy(update={"port": self.port or self._config.node.port})
-        config = self._config.model_copy(update={"node": node})
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cestle.service.receiver"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # A Ctrl-C at the terminal is for the node, which then asks the receiver to end.
-            start_new_session=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise ConfigError("the receiver has no pipes")
-        process.stdin.write(config.model_dump_json().encode() + b"\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline() or b"{}")
-        if "port" not in answer:
-            process.wait(_START_SECONDS)
-            _close_pipes(process)
-            raise ConfigError(answer.get("fault", "the receiver ended at its start; see the log"))
-        self.port = int(answer["port"])
-        return process
-
-    def _watch(self) -> None:
-        pause = 0.5
-        while self._process is not None:
-            begin = time.monotonic()
-            code = self._process.wait()
-            _close_pipes(self._process)
-            if self._stopping.is_set():
-                return
-            _log.error("the receiver died and is started again", exit_code=code)
-            if time.monotonic() - begin > _LONGEST_RESTART_SECONDS:
-                pause = 0.5
-            self._process = self._restart(pause)
-            pause = min(2 * pause, _LONGEST_RESTART_SECONDS)
-
-    def _restart(self, pause: float) -> "subprocess.Popen[bytes] | None":
-        while not self._stopping.wait(pause):
-            try:
-                return self._spawn()
-            except CestleError as fault:
-                _log.error("the receiver cannot be started", reason=str(fault))
-        return None
-
-
 class Node:
     """A whole node in one object: `start`, then `stop`.
 
@@ -322,11 +228,7 @@ class Node:
                 meters=self.watch.meters,
             )
         )
-        self._receiver: Receiver | ReceiverProcess | None = None
-        if role is Role.RECEIVE:
-            self._receiver = Receiver(config)
-        elif role is Role.ALL:
-            self._receiver = ReceiverProcess(config)
+        self._receivers = None if role is Role.WORK else Receivers(config)
 
     def __enter__(self) -> Self:
         self.start()
@@ -343,12 +245,12 @@ class Node:
     @property
     def port(self) -> int:
         """The port listened on; 0 when this process does not receive."""
-        return 0 if self._receiver is None else self._receiver.port
+        return 0 if self._receivers is None else self._receivers.port
 
     @property
-    def receiver_pid(self) -> int:
-        """Process number of the receiver; 0 when it is no process of its own."""
-        return self._receiver.pid if isinstance(self._receiver, ReceiverProcess) else 0
+    def receiver_pids(self) -> tuple[int, ...]:
+        """Process numbers of the receivers; 0 for one that is being started again."""
+        return () if self._receivers is None else self._receivers.pids
 
     def start(self) -> None:
         """Start receiving and working.
@@ -363,10 +265,10 @@ class Node:
         try:
             if self._worker is not None:
                 self._worker.start()
-            if self._receiver is not None:
+            if self._receivers is not None:
                 forget_heartbeats(DataFolder.of(self._config).run)
-                self._receiver.start()
-            self.watch.start(worker=self._worker, receivers=int(self._receiver is not None))
+                self._receivers.start()
+            self.watch.start(worker=self._worker, receivers=len(self.receiver_pids))
         except BaseException:
             self.stop()
             raise
@@ -374,8 +276,8 @@ class Node:
     def stop(self) -> None:
         """Stop receiving first, then working; what is unfinished goes on at the next start."""
         self.watch.stopping()
-        if self._receiver is not None:
-            self._receiver.stop()
+        if self._receivers is not None:
+            self._receivers.stop()
         if self._worker is not None:
             self._worker.stop()
         self.watch.stop()
@@ -434,9 +336,3 @@ def _worker_name(config: NodeConfig) -> str:
     if config.engine.worker_name:
         return config.engine.worker_name
     return socket.gethostname() if config.engine.database_url else "cestle-worker"
-
-
-def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
