@@ -43,7 +43,7 @@ def served(tmp_path_factory):
     compute = FakeCompute(folder / "compute")
     with PacsStandIn(folder / "pacs") as pacs:
         destinations = [("pacs", "PACS", pacs.port), ("archive", "ARCHIVE", 1)]
-        node_config(folder, destinations=destinations, extra=_quick() + WEB)
+        node_config(folder, destinations=destinations, extra=_quick() + WEB, receivers=2)
         node = ServedNode(folder, compute=compute.command)
         yield node, folder
         assert node.end() == 0, node.log.read_text()
@@ -104,15 +104,14 @@ def test_ready_is_said_with_reasons(served):
 def test_a_receiver_that_hangs_is_not_ready(served):
     """A stopped receiver makes the node not ready within its heartbeat; going on mends it."""
     node, folder = served
-    [pid] = {
-        int(file.name.split("-")[1]) for file in (folder / "data" / "run").glob("receiver-*.json")
-    }
+    files = (folder / "data" / "run").glob("receiver-*.json")
+    pid, _ = sorted(int(file.name.split("-")[1]) for file in files)
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: node.ready()[0] == 503, what="not ready")
         _, body = node.ready()
-        assert body["checks"]["receivers"]["reason"] == "0 of 1 receivers listen"
-        assert node.metrics()["cestle_receivers_alive"] == 0.0
+        assert body["checks"]["receivers"]["reason"] == "1 of 2 receivers listen"
+        assert node.metrics()["cestle_receivers_alive"] == 1.0
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: node.ready()[0] == 200, what="ready")

@@ -43,6 +43,7 @@ _SUCCESS: Final = 0x0000
 _NOT_AUTHORISED: Final = 0x0124
 _CANNOT_UNDERSTAND: Final = CestleError.dimse_status
 _LONGEST_TICK_SECONDS: Final = 5.0
+NOT_ACCEPTABLE: Final = "not_acceptable"
 _log = structlog.get_logger(__name__)
 
 
@@ -104,7 +105,7 @@ class Listener:
     @property
     def active(self) -> int:
         """Associations under way."""
-        return len(self._entity.active_associations)
+        return self._admitted.count()
 
     def start(self) -> None:
         """Bind the port and accept associations in threads of their own.
@@ -126,14 +127,12 @@ class Listener:
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_ACCEPTED, self._on_accepted),
-                (evt.EVT_RELEASED, self._on_ended),
-                (evt.EVT_ABORTED, self._on_ended),
             ],
             server_class=GuardedServer,
             knows_address=self._rules.knows_address,
             turned_away=self._on_turned_away,
             busy=self._admitted.count,
-            ended=self._admitted.remove,
+            ended=self._on_ended,
             listening=self._listening,
         )
         if not isinstance(server, GuardedServer):
@@ -188,28 +187,27 @@ class Listener:
         self._observer.turned_away(Caller(address=address), reason)
 
     def _on_rejected(self, event: evt.Event) -> None:
-        """The library refuses by itself what is wrong with the request, or is too much."""
+        """The library refuses by itself a request that is malformed in another way."""
         caller = _caller(event.assoc)
-        full = self.active > self._config.node.maximum_associations
-        reason = "local_limit_exceeded" if full else "not_acceptable"
-        _log.warning("association refused", reason=reason, address=caller.address)
-        self._observer.turned_away(caller, reason)
+        _log.warning("association refused", reason=NOT_ACCEPTABLE, address=caller.address)
+        self._observer.turned_away(caller, NOT_ACCEPTABLE)
 
     def _on_accepted(self, event: evt.Event) -> None:
         caller = _caller(event.assoc)
         self._tallies[event.assoc] = _Tally(caller=caller)
         self._observer.accepted(caller)
 
-    def _on_ended(self, event: evt.Event) -> None:
-        tally = self._tallies.get(event.assoc)
-        if tally is not None and tally.close(released=event.event is evt.EVT_RELEASED):
+    def _on_ended(self, association: Association) -> None:
+        self._admitted.remove(association)
+        tally = self._tallies.pop(association, None)
+        if tally is not None and tally.close(released=bool(association.is_released)):
             self._observer.ended(tally.caller, tally.studies, released=tally.released)
 
     def _on_echo(self, event: evt.Event) -> int:
         return _SUCCESS if event.assoc in self._admitted else _NOT_AUTHORISED
 
     def _on_store(self, event: evt.Event) -> int:
-        # The node may abort an association while its last instance is being stored.
+        # An association may end, in another thread, while its last instance is being stored.
         tally = self._tallies.get(event.assoc) or _Tally(caller=_caller(event.assoc))
         tally.begin()
         study, status = self._store_one(event)

@@ -16,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 import cestle
 from cestle.errors import CestleError
+from cestle.net.listener import NOT_ACCEPTABLE
+from cestle.net.peers import Admission
 from cestle.service.certificates import expiry
 from cestle.service.heartbeat import Reception
 from cestle.service.node_watch import NodeWatch
@@ -26,8 +28,8 @@ from cestle.spool.lifecycle import DeliveryState, RevisionState
 from cestle.spool.records import Arrival
 
 _REASONS: Final = (
-    *("calling_title_not_recognised", "called_title_not_recognised", "local_limit_exceeded"),
-    *("not_acceptable", "unknown_address", "tls_handshake"),
+    *(one.name.lower() for one in Admission if one is not Admission.ADMITTED),
+    *(NOT_ACCEPTABLE, "unknown_address", "tls_handshake"),
 )
 _STATUSES: Final = ("0xA700", "0xA900", "0xC000", "0x0124")
 _HEAD_DIGITS: Final = 12
