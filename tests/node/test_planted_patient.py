@@ -31,7 +31,8 @@ pytestmark = [
 ]
 SETTINGS = (
     "[study]\nquiet_seconds = 0.3\npartial_quiet_seconds = 0.6\n"
-    '[web]\nport = 0\n[logging]\nlevel = "debug"\n[analysis]\ntissue_from_t1 = false\nregistration = false\n'
+    '[web]\nport = 0\n[logging]\nlevel = "debug"\n'
+    "[analysis]\ntissue_from_t1 = false\nregistration = false\n"
 )
 NAME, IDENTITY, BIRTH, ACCESSION = PLANTED
 
