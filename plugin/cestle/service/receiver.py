@@ -19,10 +19,12 @@ import structlog
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError, ConfigError, SpoolError
 from cestle.net.listener import Listener
+from cestle.service.commitment import recorder
 from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.lifeline import watch_parent
 from cestle.service.logs import configure_logging
+from cestle.spool.commitments import Commitments
 from cestle.spool.journal import Journal
 
 _TAKE_OVER_SECONDS: Final = 15.0
@@ -71,14 +73,20 @@ class Receiver:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = Journal(self._resources.enter_context(folder.open_database()))
+        database = self._resources.enter_context(folder.open_database())
+        journal = Journal(database)
         intake = Intake(
             files=folder.spool(self._config),
             journal=journal,
             redo_ae_title=self._config.node.redo_ae_title,
         )
         intake.recover()
-        self._listener = Listener(self._config, store=intake.store, quarantine=intake.quarantine)
+        self._listener = Listener(
+            self._config,
+            store=intake.store,
+            quarantine=intake.quarantine,
+            report=recorder(Commitments(database)),
+        )
         self._listen(self._listener, deadline)
 
     def _listen(self, listener: Listener, deadline: float) -> None:

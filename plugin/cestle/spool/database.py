@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cestle.errors import SpoolError
 from cestle.spool.tables import METADATA
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised with every change of the tables that an older version could not work with."""
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""
@@ -171,6 +171,8 @@ def _bring_up_to_date(connection: sa.Connection) -> None:
             if column.name not in present:
                 definition = sa.schema.CreateColumn(column).compile(connection.engine)
                 run(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
     run("DELETE FROM journal_version")
     run("INSERT INTO journal_version (number) VALUES (?)", VERSION)
 
