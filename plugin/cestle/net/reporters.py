@@ -53,7 +53,7 @@ class Reporters:
 
     def knows_address(self, address: str) -> bool:
         """Whether any of them may call from `address`."""
-        return any(rules.knows_address(address) for _, rules in self._rules)
+        return any(rules.knows_address(address) for _, _, rules in self._rules)
 
     def admits(self, *, calling: str, called: str, address: str) -> bool:
         """Whether an association may be opened in order to report."""
@@ -61,11 +61,10 @@ class Reporters:
 
     def names(self, *, calling: str, address: str) -> frozenset[str]:
         """Names of the destinations that a caller speaks for."""
-        title = calling.strip()
         return frozenset(
             name
-            for name, rules in self._rules
-            if any(title == one for one, _ in rules.peers) and rules.knows_address(address)
+            for name, title, rules in self._rules
+            if title == calling.strip() and rules.knows_address(address)
         )
 
     def look_up(self) -> None:
@@ -84,10 +83,11 @@ class Reporters:
             if self._stopping.wait(_REFRESH_SECONDS):
                 return
 
-    def _made(self) -> list[tuple[str, PeerRules]]:
+    def _made(self) -> list[tuple[str, str, PeerRules]]:
         return [
             (
                 name,
+                title,
                 PeerRules.of([(title, self._addresses[host])], called_titles=self._called),
             )
             for name, title, host in self._callers

@@ -18,11 +18,12 @@ from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
 from cestle.net.transport import deliver
 from cestle.service.commitment import CommitmentRequests
-from cestle.service.computation import BAD_INPUT, Computation, Computed
+from cestle.service.computation import BAD_INPUT, COMPLETE, PARTIAL, Computation, Computed
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
 from cestle.service.destinations import no_longer_configured, pauses_between_looks
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
+from cestle.service.meters import Meters
 from cestle.spool.breaker import BreakerState
 from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
@@ -63,6 +64,8 @@ class Workflow:
         Set when the node stops.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     clock
         The time [s since the epoch].
     """
@@ -75,6 +78,7 @@ class Workflow:
     computation: Computation
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
+    meters: Meters = field(default_factory=Meters)
     clock: Callable[[], float] = time.time
 
     def kinds(self) -> tuple[JobKind, ...]:
@@ -116,6 +120,8 @@ class Workflow:
         if started is None:
             return Ending.DONE
         uid, number = started.study_instance_uid, started.number
+        if started.attempts == 1:
+            self.meters.step("queued", self.clock() - started.created)
         _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
         computed = self.computation.run(
             started,
@@ -128,6 +134,8 @@ class Workflow:
         """Record how a computation ended."""
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
+        if computed.seconds:
+            self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
             plan = self._plan(revision)
             self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
@@ -199,56 +207,55 @@ class Workflow:
         if self.states.get(destination.name).state is BreakerState.OPEN:
             self.states.hold(delivery.study_instance_uid, delivery.number, destination.name)
             return Ending.DONE
+        begin = time.monotonic()
         try:
             self._send(delivery, destination)
             if self.journal.unsent(delivery):
                 return Ending.INTERRUPTED
             asked = self.requests.ask(delivery, destination)
         except InputError as fault:
-            self._note(delivery, DeliveryState.SET_ASIDE, str(fault))
+            self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
-            return self._settle_failure(delivery, destination, fault)
+            return self._settle_failure(delivery, destination, fault, begin)
         self.states.note_success(destination.name, now=self.clock())
         state = DeliveryState.COMMITTING if asked else DeliveryState.DELIVERED
-        self._note(delivery, state, "")
+        self._note(delivery, state, "", begin)
         return Ending.DONE
 
     def _settle_failure(
-        self, delivery: DeliveryRecord, destination: Destination, fault: DeliveryError
+        self,
+        delivery: DeliveryRecord,
+        destination: Destination,
+        fault: DeliveryError,
+        begin: float,
     ) -> Ending:
         """Record a delivery that did not succeed, and what it says of the destination."""
         name, reason, now = destination.name, str(fault), self.clock()
         if fault.permanent:
             self.states.note_refusal(name, reason, now=now)
-            self._note(delivery, DeliveryState.SET_ASIDE, reason)
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
             return Ending.DONE
         if fault.limited:
             self.states.note_refusal(name, reason, now=now)
             if self.journal.count_refusal(delivery) >= MOST_REFUSALS:
                 reason = f"gave up after {MOST_REFUSALS} refusals: {reason}"
-                self._note(delivery, DeliveryState.SET_ASIDE, reason)
+                self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
                 return Ending.DONE
         elif now - delivery.begun > 3600.0 * destination.give_up_hours:
             self.states.note_failure(
                 name, reason, now=now, pause_after=pauses_between_looks(destination)
             )
-            self._set_aside_late(delivery, reason)
+            reason = f"gave up after {delivery.attempts + 1} attempts: {reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
             return Ending.DONE
-        self._note(delivery, DeliveryState.WAITING, reason)
+        self._note(delivery, DeliveryState.WAITING, reason, begin)
         if not fault.limited:
             # The last step, since it may replace this very job by one that begins anew.
             self.states.note_failure(
                 name, reason, now=now, pause_after=pauses_between_looks(destination)
             )
         return Ending.AGAIN
-
-    def _set_aside_late(self, delivery: DeliveryRecord, reason: str) -> None:
-        self._note(
-            delivery,
-            DeliveryState.SET_ASIDE,
-            f"gave up after {delivery.attempts + 1} attempts: {reason}",
-        )
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
@@ -277,7 +284,17 @@ class Workflow:
             keep_going=lambda: not self.stopping.is_set(),
         )
 
-    def _note(self, delivery: DeliveryRecord, state: DeliveryState, reason: str) -> None:
+    def _note(
+        self,
+        delivery: DeliveryRecord,
+        state: DeliveryState,
+        reason: str,
+        begin: float | None = None,
+    ) -> None:
+        """Record how a delivery goes on; `begin` is when the attempt began, if there was one."""
+        if begin is not None:
+            result = "later" if state is DeliveryState.WAITING else state.value
+            self.meters.delivered(delivery.destination, result, time.monotonic() - begin)
         self.journal.note_delivery(delivery, state, reason=reason, now=self.clock())
         log = _log.warning if reason else _log.info
         log(
@@ -377,6 +394,14 @@ class Dispatcher:
         if key not in self._handed:
             self.engine.submit(kind, key, payload)
             self._handed[key] = now
+
+
+def _result(computed: Computed) -> str:
+    """How a computation ended, in a word of the metrics."""
+    if computed.exit_code is None:
+        return "interrupted"
+    words = {COMPLETE: "complete", PARTIAL: "partial", BAD_INPUT: "bad_input"}
+    return words.get(computed.exit_code, "fault")
 
 
 def delivery_kind(destination: str) -> str:

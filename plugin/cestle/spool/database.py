@@ -118,6 +118,27 @@ class Database:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def version_of(place: Path | str) -> int:
+    """Version of the tables in a database, which is left as it is; 0 for an empty one.
+
+    Raises
+    ------
+    SpoolError
+        When it does not answer.
+    """
+    engine = _engine(place)
+    try:
+        with engine.connect() as connection:
+            return _written_by(connection, Statements(connection))
+    except sa.exc.SQLAlchemyError as fault:
+        raise SpoolError(
+            f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
+            "the database runs and can be read"
+        ) from fault
+    finally:
+        engine.dispose()
+
+
 def describe(place: Path | str) -> str:
     """`place` without the password that it may hold."""
     if isinstance(place, Path):
