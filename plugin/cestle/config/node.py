@@ -9,6 +9,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -83,9 +84,31 @@ def _database_url(text: str) -> str:
     return text
 
 
-def _no_commitment(value: bool) -> bool:
-    if value:
-        raise ValueError("this version does not ask for storage commitment; set it to false")
+def _ae_title_or_none(text: str) -> str:
+    return _ae_title(text) if text else text
+
+
+def _web_url(text: str) -> str:
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        odd = parts.username is not None or bool(parts.query) or bool(parts.fragment)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        odd = known = False
+    if odd or not known:
+        raise ValueError(
+            "expected the root of a DICOMweb service, such as https://pacs.example/dicom-web, "
+            "without user, password and query"
+        )
+    return text.rstrip("/")
+
+
+def _needed_without_url(value: Any, info: ValidationInfo) -> Any:
+    if not value and not info.data.get("stow_url"):
+        raise ValueError(f"expected {info.field_name}, or a stow_url in its place")
     return value
 
 
@@ -138,17 +161,63 @@ class Destination(_Section):
     """A system that the results are sent to."""
 
     name: Annotated[str, AfterValidator(_destination_name)]
-    ae_title: AeTitle
-    host: Annotated[str, Field(min_length=1)]
-    port: Port
+    # Before what it stands for, so that their validators see it.
+    stow_url: Annotated[str, AfterValidator(_web_url)] = ""
+    stow_token_file: OptionalPath = None
+    stow_password_file: OptionalPath = None
+    ae_title: Annotated[
+        str,
+        AfterValidator(_ae_title_or_none),
+        AfterValidator(_needed_without_url),
+        Field(validate_default=True),
+    ] = ""
+    host: Annotated[str, AfterValidator(_needed_without_url), Field(validate_default=True)] = ""
+    port: Annotated[
+        int,
+        Field(ge=0, le=65535, validate_default=True),
+        AfterValidator(_needed_without_url),
+    ] = 0
     tls: bool = False
     objects: Annotated[tuple[Product, ...], Field(strict=False)] = ()
     sr_class: ReportClass = "negotiated"
-    storage_commitment: Annotated[bool, AfterValidator(_no_commitment)] = False
+    storage_commitment: bool = False
+    commitment_wait_minutes: Annotated[float, Field(gt=0)] = 60.0
+    commitment_ae_title: Annotated[str, AfterValidator(_ae_title_or_none)] = ""
+    commitment_host: str = ""
+    commitment_port: Annotated[int, Field(ge=0, le=65535)] = 0
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     retry_seconds: Annotated[float, Field(gt=0)] = 5.0
     longest_retry_minutes: Annotated[float, Field(gt=0)] = 30.0
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
+    echo_minutes: Annotated[float, Field(ge=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.stow_url and (self.ae_title or self.host or self.port):
+            raise ValueError("stow_url beside ae_title, host or port; expected one way to send")
+        if self.stow_url and self.storage_commitment:
+            raise ValueError(
+                "storage_commitment with stow_url; it exists for ae_title, host and port only"
+            )
+        if not self.stow_url and (self.stow_token_file or self.stow_password_file):
+            raise ValueError("stow_token_file or stow_password_file without stow_url")
+        if self.stow_token_file and self.stow_password_file:
+            raise ValueError("stow_token_file beside stow_password_file; expected one of them")
+        if self.stow_url.startswith("http:") and (self.stow_token_file or self.stow_password_file):
+            raise ValueError("a token or password would go in the clear; expected an https address")
+        if self.stow_url.startswith("http:") and self.tls:
+            raise ValueError("tls with an address that begins with http; expected https")
+        return self
+
+    def for_commitment(self) -> "Destination":
+        """The same with title and address of the one that is asked for storage commitment."""
+        return self.model_copy(
+            update={
+                "ae_title": self.commitment_ae_title or self.ae_title,
+                "host": self.commitment_host or self.host,
+                "port": self.commitment_port or self.port,
+            }
+        )
 
 
 Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]

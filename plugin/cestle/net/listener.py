@@ -17,15 +17,18 @@ import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import PresentationContext, build_context
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
 from cestle.net.admitted import Admitted, Tally
-from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
+from cestle.net.commitment import Report, answer_report
+from cestle.net.contexts import ACCEPTED_STORAGE, COMMITMENT, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
+from cestle.net.reporters import Reporters
 from cestle.net.secure import certificate_subjects, server_context
 from cestle.net.server import (
     MAXIMUM_NEGOTIATIONS,
@@ -58,6 +61,8 @@ class Listener:
         Called with each instance, in the association's thread, so several at a time.
     quarantine
         Called with the bytes of what cannot be parsed.
+    report
+        Called with each report of storage commitment; None when none is expected.
     observer
         Told of what happens.
     tally
@@ -72,6 +77,7 @@ class Listener:
         *,
         store: Store,
         quarantine: Quarantine,
+        report: Report | None = None,
         observer: Observer | None = None,
         tally: Tally | None = None,
         listening: socket.socket | None = None,
@@ -80,12 +86,14 @@ class Listener:
         self._config = config
         self._store = store
         self._quarantine = quarantine
+        self._report = report
         self._rules = PeerRules.from_config(config)
+        self._reporters = Reporters(config)
         self._observer = observer or Observer()
         self._admitted = Admitted(config.node.maximum_associations, tally or Tally.alone())
         self._tallies: weakref.WeakKeyDictionary[Association, _Tally] = weakref.WeakKeyDictionary()
         self._listening = listening
-        self._entity = _application_entity(config)
+        self._entity = _application_entity(config, self._reporters)
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -125,11 +133,14 @@ class Listener:
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_echo),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_EVENT_REPORT, self._on_report),
                 (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_ACCEPTED, self._on_accepted),
             ],
             server_class=GuardedServer,
-            knows_address=self._rules.knows_address,
+            knows_address=lambda address: (
+                self._rules.knows_address(address) or self._reporters.knows_address(address)
+            ),
             turned_away=self._on_turned_away,
             busy=self._admitted.count,
             ended=self._on_ended,
@@ -138,6 +149,7 @@ class Listener:
         if not isinstance(server, GuardedServer):
             raise TypeError("pynetdicom made another server than asked for")
         self._server = server
+        self._reporters.start()
         self._thread = threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener", daemon=True
         )
@@ -148,6 +160,7 @@ class Listener:
         """Accept nothing more, let running associations end, then abort what is left."""
         if self._server is None or self._thread is None:
             return
+        self._reporters.stop()
         self._server.shutdown()
         self._thread.join()
         deadline = time.monotonic() + grace_seconds
@@ -172,6 +185,12 @@ class Listener:
             if self._admitted.add(association):
                 return
             admission = Admission.TOO_MANY_ASSOCIATIONS
+        elif self._reporters.admits(
+            calling=caller.calling, called=caller.called, address=caller.address
+        ):
+            # A destination that is no peer may report, and nothing else.
+            association.acceptor.supported_contexts = [_reports()]
+            return
         _log.warning(
             "association refused",
             reason=admission.name.lower(),
@@ -253,6 +272,13 @@ class Listener:
             return "", fault.dimse_status
         return received.study_instance_uid, _SUCCESS
 
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        caller = _caller(event.assoc)
+        names = self._reporters.names(calling=caller.calling, address=caller.address)
+        if self._report is None or not names:
+            return _NOT_AUTHORISED, None
+        return answer_report(event, self._report, names), None
+
     def _set_aside(self, content: bytes) -> None:
         try:
             self._quarantine(content)
@@ -302,7 +328,7 @@ def _caller(association: Association) -> Caller:
     )
 
 
-def _application_entity(config: NodeConfig) -> AE:
+def _application_entity(config: NodeConfig, reporters: Reporters) -> AE:
     entity = AE(ae_title=config.node.ae_title)
     introduce(entity)
     # Counted by the listener itself, see `Admitted`; this only must not be in its way.
@@ -312,8 +338,18 @@ def _application_entity(config: NodeConfig) -> AE:
     entity.dimse_timeout = config.node.network_timeout_seconds
     entity.acse_timeout = NEGOTIATION_SECONDS
     # Refused by the library itself as well, should the node's own check ever fail to run.
-    entity.require_calling_aet = [peer.ae_title for peer in config.peers]
+    titles = [peer.ae_title for peer in config.peers]
+    entity.require_calling_aet = sorted({*titles, *reporters.titles})
     entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
     for accepted in ACCEPTED_STORAGE:
         entity.add_supported_context(accepted.uid, list(accepted.syntaxes))
+    if reporters.titles:
+        entity.add_supported_context(COMMITMENT, list(UNCOMPRESSED), scu_role=False, scp_role=True)
     return entity
+
+
+def _reports() -> PresentationContext:
+    """The context of one who reports: the requestor is the provider (PS3.4 J.3.3)."""
+    context = build_context(COMMITMENT, list(UNCOMPRESSED))
+    context.scu_role, context.scp_role = False, True
+    return context
