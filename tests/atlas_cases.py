@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.slab import region_on_grid, slab_average
@@ -20,6 +20,7 @@ OUTSIDE_FROM = 500
 """Label numbers from here on are not brain."""
 LEFT_TEMPORAL = (17, 18, 2, 3)
 FLUID_LABEL = 24
+VENTRICLES = (4, 5, 43, 44)
 ASYMMETRY = 0.03
 CONTRAST = {"hippocampus": 8.0, "amygdala": 7.5}
 GREY_PERCENT, WHITE_PERCENT, FLUID_PERCENT = 7.0, 4.5, 1.5
@@ -68,6 +69,14 @@ def resected(head, reach_mm=28.0):
     labels = head.labels.copy()
     labels[tuple(gone.T)] = FLUID_LABEL
     return LabelledHead(labels=labels, grid=replace(head.grid))
+
+
+def with_wide_ventricles(head, by_mm=5.0):
+    """The head with fluid instead of white matter and cortex near the lateral ventricles."""
+    spared = np.isin(head.labels, (*LABELS.values(), 0)) | (head.labels >= OUTSIDE_FROM)
+    far = distance_transform_edt(~np.isin(head.labels, VENTRICLES), head.grid.spacing_mm)
+    labels = np.where((far <= by_mm) & ~spared, FLUID_LABEL, head.labels)
+    return LabelledHead(labels=labels, grid=head.grid)
 
 
 def cest_slice(head, target):

@@ -20,6 +20,7 @@ from atlas_cases import (
     stripped,
     true_regions,
     variation,
+    with_wide_ventricles,
 )
 from cestle.anatomy.atlas import segment_with_atlas
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
@@ -156,10 +157,11 @@ def _real_row(name, paths, template):
 
 def _hard_rows(template):
     outlier, plain = _head(OUTLIER), _head("04")
-    after = resected(plain)
+    after, wide = resected(plain), with_wide_ventricles(plain)
     cases = (
         (f"{OUTLIER}, half a label on the left", outlier, _t1(outlier, OUTLIER)),
         ("04 without skull", plain, stripped(plain, _t1(plain, "04"))),
+        ("04, ventricles 5 mm wider", wide, _t1(wide, "04")),
         ("04, left lobe resected", after, _t1(after, "04")),
     )
     for name, head, t1 in cases:
