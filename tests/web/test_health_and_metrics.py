@@ -68,7 +68,12 @@ def test_figures_follow_what_happens(served):
     node.until('cestle_deliveries{destination="pacs",state="delivered"}', 1.0)
     node.until('cestle_instances_received_total{arrival="conflicting"}', 1.0)
     node.until('cestle_associations_refused_total{reason="called_title_not_recognised"}', 1.0)
+    node.until('cestle_destination_state{destination="archive",state="open"}', 1.0)
     found = node.metrics()
+    assert found['cestle_destination_state{destination="archive",state="closed"}'] == 0.0
+    assert found['cestle_destination_state{destination="pacs",state="closed"}'] == 1.0
+    assert found['cestle_destination_down_seconds{destination="pacs"}'] == 0.0
+    assert found["cestle_commitments_open"] == 0.0
     assert found['cestle_instances_received_total{arrival="new"}'] == 2.0
     assert found['cestle_instances_received_total{arrival="repeated"}'] == 1.0
     assert found["cestle_associations_accepted_total"] == 3.0

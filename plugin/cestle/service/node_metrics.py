@@ -22,7 +22,10 @@ from cestle.service.certificates import expiry
 from cestle.service.heartbeat import Reception
 from cestle.service.node_watch import NodeWatch
 from cestle.spool.audit import AuditTrail
+from cestle.spool.breaker import BreakerState
+from cestle.spool.commitments import Commitments
 from cestle.spool.database import Database
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.figures import Figures, count
 from cestle.spool.lifecycle import DeliveryState, RevisionState
 from cestle.spool.records import Arrival
@@ -167,9 +170,46 @@ def _audit(watch: NodeWatch, database: Database) -> Iterator[Metric]:
     yield _gauge("cestle_audit_head", what, number)
 
 
+def _destinations(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    found = DestinationStates(database)
+    backlogs, now = found.backlogs(), time.time()
+    states = GaugeMetricFamily(
+        "cestle_destination_state",
+        "1 for the state that a destination is in: closed is well, open counts as down, half_open "
+        "is being tried.",
+        labels=["destination", "state"],
+    )
+    down = _labelled(
+        "cestle_destination_down_seconds", "How long it has counted as down; 0 if it does not."
+    )
+    held = _labelled("cestle_deliveries_held", "Deliveries that wait for it to come back.")
+    for one in (found.get(destination.name) for destination in watch.config.destinations):
+        for state in BreakerState:
+            states.add_metric([one.name, state.value], float(one.state is state))
+        since = now if one.down_since is None else one.down_since
+        down.add_metric([one.name], max(0.0, now - since))
+        held.add_metric([one.name], backlogs[one.name].held if one.name in backlogs else 0)
+    yield from (states, down, held)
+
+
+def _commitments(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    del watch
+    commitments = Commitments(database)
+    oldest, now = commitments.oldest_open(), time.time()
+    yield _gauge(
+        "cestle_commitments_open",
+        "Requests for storage commitment that wait for their report.",
+        commitments.open_count(),
+    )
+    yield _gauge(
+        "cestle_oldest_commitment_seconds",
+        "How long the oldest of them has waited; 0 when there is none.",
+        0.0 if oldest is None else max(0.0, now - oldest),
+    )
+
+
 JOURNAL_FIGURES: Final[tuple[Callable[[NodeWatch, Database], Iterator[Metric]], ...]] = (
-    _stored,
-    _audit,
+    *(_stored, _destinations, _commitments, _audit),
 )
 """What is counted in the database at each scrape; a new part of it gets its own line here."""
 
@@ -208,7 +248,6 @@ def _deliveries(figures: Figures, now: float, configured: Iterable[str]) -> Iter
     oldest = _labelled(
         "cestle_oldest_delivery_seconds",
         "How long ago the inputs of the oldest undelivered revision were fixed, 0 when none is.",
-        "destination",
     )
     for name in names:
         for state in DeliveryState:
@@ -223,7 +262,7 @@ def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, meaning, value=value)
 
 
-def _labelled(name: str, meaning: str, label: str) -> GaugeMetricFamily:
+def _labelled(name: str, meaning: str, label: str = "destination") -> GaugeMetricFamily:
     return GaugeMetricFamily(name, meaning, labels=[label])
 
 
