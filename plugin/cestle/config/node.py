@@ -298,7 +298,9 @@ class AnalysisSection(_Section):
     smooth_b0: bool = False
     b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
     b1_calibration_file: OptionalPath = None
-    region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
+    region_estimator: Literal[
+        "mean", "median", "trimmed", "ratio_of_means", "threshold_0.5", "regression"
+    ] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
     slab_registration: bool = True
     tissue_from_t1: bool = True

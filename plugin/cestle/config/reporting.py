@@ -116,6 +116,8 @@ class IndexGroup(_Strict):
         The block of the results that holds it.
     finding, site, method
         Names in ``codes/``.
+    rows
+        Further numbers of the group, there also when the index has no value.
     """
 
     index: _Name
@@ -123,6 +125,7 @@ class IndexGroup(_Strict):
     finding: _Name
     site: _Name
     method: _Name
+    rows: list[ReportRow] = Field(default_factory=list)
 
 
 class CallGroup(_Strict):
@@ -474,6 +477,7 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
     """Refuse templates without a code that the program or the report names."""
     mrs = report.mrs_group
     rows = [*report.region_groups.rows, *report.call_group.rows, *mrs.rows, *mrs.quality_rows]
+    rows += [row for group in report.index_groups for row in group.rows]
     used = [name for row in rows for name in (row.name, row.unit, row.derivation, row.method)]
     for group in report.index_groups:
         used += [group.index, group.finding, group.site, group.method]

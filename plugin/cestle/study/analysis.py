@@ -201,7 +201,11 @@ def analyse_study(
     regions, fluid, fluid_reasons = without_fluid(regions, tissue.fractions)
     estimator = settings.estimator if source == RAW_SOURCE else _without_reference(settings)
     means = region_means(
-        glucest, None if scan is None else scan.fields, regions, estimator=estimator
+        glucest,
+        None if scan is None else scan.fields,
+        regions,
+        estimator=estimator,
+        tissue=tissue.fractions,
     )
     statistics, rois = means.statistics, with_fluid(means.results, fluid)
     reasons |= means.reasons | region_reasons | fluid_reasons | dict(place.reasons)
@@ -254,7 +258,12 @@ def analyse_study(
     )
     gates += agreement_gates(comparison, asymmetry.indices)
     call = withhold(call, _deciding(gates))
-    spectroscopy = analyse_spectroscopy(inputs, settings.spectroscopy, provenance.software_version)
+    spectroscopy = analyse_spectroscopy(
+        inputs,
+        settings.spectroscopy,
+        provenance.software_version,
+        tissue_from_t1=settings.tissue_from_t1,
+    )
     mrs = spectroscopy.result
     computed = glucest is not None
     underlay, underlay_name = _underlay(place.inputs, glucest)
@@ -375,8 +384,8 @@ def _partial_volume(scan: GluCestScan, means: RegionMeans) -> dict[str, float]:
 
 
 def _without_reference(settings: AnalysisSettings) -> RegionEstimator:
-    """What stands for a region of a map that others made, whose denominator is not known."""
-    if settings.estimator is RegionEstimator.RATIO_OF_MEANS:
+    """What stands for a region of a map that others made, without denominator and tissues."""
+    if settings.estimator in (RegionEstimator.RATIO_OF_MEANS, RegionEstimator.REGRESSION):
         return RegionEstimator.MEAN
     return settings.estimator
 
@@ -446,7 +455,9 @@ def _indices_as_stated(
         return {}
     regions, _ = place_regions(inputs.regions, scan.glucest.grid, settings.edge_erosion_voxels)
     regions, _, _ = without_fluid(regions, tissue.fractions)
-    statistics = region_means(scan.glucest, scan.fields, regions, estimator=estimator).statistics
+    statistics = region_means(
+        scan.glucest, scan.fields, regions, estimator=estimator, tissue=tissue.fractions
+    ).statistics
     found = {}
     for structure, letter in INDEX_LETTER.items():
         try:

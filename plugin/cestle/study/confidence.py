@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
-from cestle.anatomy.regions import Region
 from cestle.cest.b1 import B1Method, correction_error
 from cestle.cest.glucest import GluCestSettings, compute_glucest
 from cestle.cest.registration import Registration
@@ -52,9 +51,23 @@ class Confidence:
         return math.sqrt(sum(term**2 for term in terms if term is not None))
 
 
+class Weighted(Protocol):
+    """A region as the weight of each voxel in its value."""
+
+    @property
+    def name(self) -> str:
+        """Name in results."""
+        ...
+
+    @property
+    def fraction(self) -> Real:
+        """Weights in any unit, shape of the map."""
+        ...
+
+
 def assess_confidence(
     scan: GluCestScan,
-    regions: Iterable[Region],
+    regions: Iterable[Weighted],
     settings: GluCestSettings,
     sizes: UncertaintySettings,
 ) -> Confidence:

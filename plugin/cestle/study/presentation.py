@@ -33,7 +33,9 @@ from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
 from cestle.study.results import Call, RegionResult
 from cestle.study.spectroscopy import MRS_ROLE
+from cestle.study.t1_place import Placement, T1PlaceResult
 from cestle.study.tissue import TissueOrigin
+from cestle.study.volumes import NORMAL_ASYMMETRY, VolumeResult
 
 TEXT_KEYS: Final = frozenset(
     {
@@ -53,7 +55,7 @@ TEXT_KEYS: Final = frozenset(
             "column_valid",
         ),
         *("column_b0", "column_b1"),
-        *(f"estimator_{estimator}" for estimator in RegionEstimator),
+        *(f"estimator_{estimator.name.lower()}" for estimator in RegionEstimator),
         *("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"),
         *("label_hippocampus_left", "label_hippocampus_right"),
         *("label_amygdala_left", "label_amygdala_right"),
@@ -75,6 +77,9 @@ TEXT_KEYS: Final = frozenset(
             "method_error",
             "method_cutoff",
             "method_comparison",
+            "method_volumes",
+            *(f"method_t1_{placement}" for placement in Placement),
+            "method_t1_change",
             "mrs_not_assessed",
             "footer",
         ),
@@ -574,6 +579,7 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
+    lines += [*_t1_place(results.t1_place, text), *_volumes(results.volumes, text)]
     if results.comparison is not None:
         shown = ", ".join(
             f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
@@ -583,5 +589,42 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
 
 
+def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]:
+    """Where the T1 lies against the CEST slices, and the indices without a correction."""
+    if place is None:
+        return []
+    lines = [
+        text[f"method_t1_{place.placement}"].format(
+            size=f"{place.size_mm:.1f}", angle=f"{place.angle_deg:.1f}"
+        )
+    ]
+    if place.indices_as_stated:
+        shown = ", ".join(
+            f"{readable(name, text)} {signed(value, 4)}"
+            for name, value in place.indices_as_stated.items()
+        )
+        lines.append(text["method_t1_change"].format(indices=shown))
+    return lines
+
+
+def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
+    """The hippocampal volumes with the normal spread of their asymmetry beside it."""
+    if volumes is None or None in volumes.hippocampus_mm3.values():
+        return []
+    left, right = (f"{(volumes.hippocampus_mm3[side] or 0.0) / 1000.0:.2f}" for side in Side)
+    index = volumes.indices["dai_vol_h_epi"]
+    spread = sorted(NORMAL_ASYMMETRY.values())
+    return [
+        text["method_volumes"].format(
+            left=left,
+            right=right,
+            index=text["not_available"] if index is None else signed(index.value, 3),
+            low=f"{spread[0]:.3f}",
+            high=f"{spread[-1]:.3f}",
+        )
+    ]
+
+
 def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
-    return text[f"estimator_{analysis.results.glucest.estimator}"]
+    estimator = RegionEstimator(analysis.results.glucest.estimator)
+    return text[f"estimator_{estimator.name.lower()}"]

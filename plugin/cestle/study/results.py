@@ -68,6 +68,8 @@ class RegionResult:
         Fields over the region; None where no map was used.
     roi_source
         Where the region came from, in words.
+    threshold_mean
+        Mean over the voxels that lie mostly in the region; None with fewer than twenty [%].
     csf_share, csf_left_out
         Mean share of fluid over the region, and share of the region in voxels that hold too much
         of it to count; None where tissue shares are not known.
@@ -84,6 +86,7 @@ class RegionResult:
     b0_shift_ppm: Spread | None
     relative_b1: Spread | None
     roi_source: str
+    threshold_mean: float | None = None
     csf_share: float | None = None
     csf_left_out: float | None = None
 
@@ -334,6 +337,7 @@ def _region(value: RegionResult | None) -> dict[str, Any] | None:
         "median": value.median,
         "sd": value.sd,
         "standard_error": value.standard_error,
+        "threshold_half": value.threshold_mean,
         "voxels": value.voxels,
         "valid_fraction": value.valid_fraction,
         "volume_in_slab_mm3": value.volume_in_slab_mm3,
