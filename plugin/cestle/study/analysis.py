@@ -28,7 +28,12 @@ from cestle.measurement import Estimate, Side, Structure
 from cestle.mrs.result import MegaAnalysis
 from cestle.physics import Real
 from cestle.study.comparison import agreement_gates, compare_methods
-from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
+from cestle.study.confidence import (
+    INDEX_LETTER,
+    Confidence,
+    assess_confidence,
+    with_region_error,
+)
 from cestle.study.fluid import fluid_gates, with_fluid, without_fluid
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.partial_volume import partial_volume_gates, partial_volume_indices
@@ -40,6 +45,14 @@ from cestle.study.region_means import (
     region_means,
     regions_as_weighted,
 )
+from cestle.study.region_origin import (
+    REGION_ERROR,
+    PreviousResult,
+    RegionsResult,
+    regions_result,
+    restrain,
+)
+from cestle.study.region_origin import VOLUME_REASON as ATLAS_VOLUME_REASON
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,
@@ -126,11 +139,15 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What the results say of the software and of themselves."""
+    """What the results say of the software and of themselves.
+
+    `previous` is the result set before; None for the first.
+    """
 
     software_version: str
     templates_version: str
     revision: int
+    previous: PreviousResult | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,6 +204,10 @@ def analyse_study(
     """
     scan, reasons = _scan(inputs, settings)
     glucest, source = _map(inputs, scan, reasons)
+    anatomy = None if inputs.anatomy is None else inputs.anatomy.grid
+    origins = regions_result(
+        inputs.regions, anatomy, notes=inputs.region_notes, previous=provenance.previous
+    )
     regions, region_reasons = place_regions(
         inputs.regions, None if glucest is None else glucest.grid, settings.edge_erosion_voxels
     )
@@ -205,7 +226,10 @@ def analyse_study(
     partial_volume: dict[str, float] = {}
     if scan is not None:
         measured = regions_as_weighted(regions, means, estimator)
-        confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
+        confidence = with_region_error(
+            assess_confidence(scan, measured, settings.glucest, settings.uncertainty),
+            {structure: REGION_ERROR[structure] for structure in origins.unverified},
+        )
         partial_volume = _partial_volume(scan, means)
         gates = (
             *assess_quality(scan, regions, settings.glucest),
@@ -221,6 +245,7 @@ def analyse_study(
         glucest, regions, rois = None, (), dict.fromkeys(REGION_NAMES)
         reasons["rois"] = UNIT_REASON
     asymmetry = _asymmetry(statistics, confidence, inputs.onset_side, settings, reasons)
+    asymmetry = _without_volume(asymmetry, origins)
     rule = settings.rule
     call = lateralize(
         asymmetry.indices[rule.index],
@@ -232,6 +257,9 @@ def analyse_study(
         None if scan is None else compare_methods(scan, regions, settings.glucest, estimator)
     )
     gates += agreement_gates(comparison, asymmetry.indices)
+    call = restrain(
+        call, asymmetry.indices[rule.index], origins.structures.get(_structure_of(rule))
+    )
     call = withhold(call, _deciding(gates))
     spectroscopy = analyse_spectroscopy(inputs, settings.spectroscopy, provenance.software_version)
     mrs = spectroscopy.result
@@ -265,6 +293,7 @@ def analyse_study(
         partial_volume=partial_volume,
         motion=_motion(scan),
         onset_side=inputs.onset_side,
+        regions=origins,
     )
     return StudyAnalysis(
         inputs=inputs,
@@ -274,6 +303,25 @@ def analyse_study(
         underlay_name=underlay_name,
         results=results,
         mega=spectroscopy.mega,
+    )
+
+
+def _structure_of(rule: DecisionRule) -> Structure:
+    """Structure whose regions decide; the hippocampus where a rule uses both."""
+    return next(
+        (one for one, letter in INDEX_LETTER.items() if rule.index == f"dai_glu_{letter}_epi"),
+        Structure.HIPPOCAMPUS,
+    )
+
+
+def _without_volume(asymmetry: AsymmetryResult, origins: RegionsResult) -> AsymmetryResult:
+    """No index of volumes from outlines that follow the atlas in place of the person."""
+    if Structure.HIPPOCAMPUS not in origins.unverified:
+        return asymmetry
+    names = ("dai_vol_h_epi", "dai_vol_h")
+    return AsymmetryResult(
+        indices={**asymmetry.indices, **dict.fromkeys(names)},
+        reasons={**asymmetry.reasons, **dict.fromkeys(names, ATLAS_VOLUME_REASON)},
     )
 
 
