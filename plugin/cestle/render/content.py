@@ -23,12 +23,15 @@ class ShownRegion:
         Short name drawn beside the outline, such as ``HL``.
     fraction
         Share of each voxel, shape of the grid.
+    verified
+        Whether a person or a known program stands behind the outline.
     """
 
     structure: Structure
     side: Side
     label: str
     fraction: Real
+    verified: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,6 +187,8 @@ class PageContent:
         What the panels show.
     bar_caption
         Quantity and unit of the colour bar, and what grey means.
+    picture_note
+        Warning at the pictures; empty for none.
     columns
         Headings of the table, the first one for the name.
     rows
@@ -215,6 +220,7 @@ class PageContent:
     zoom_caption: str
     anatomy_caption: str
     bar_caption: tuple[str, ...]
+    picture_note: str
     columns: tuple[str, ...]
     rows: tuple[RegionRow, ...]
     indices: IndexContent

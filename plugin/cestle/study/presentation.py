@@ -29,6 +29,12 @@ from cestle.render.content import (
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
+from cestle.study.region_presentation import (
+    REGION_TEXT_KEYS,
+    previous_line,
+    source_lines,
+    unverified_note,
+)
 from cestle.study.results import Call, RegionResult
 from cestle.study.spectroscopy import MRS_ROLE
 from cestle.study.tissue import TissueOrigin
@@ -86,6 +92,7 @@ TEXT_KEYS: Final = frozenset(
         *("name_t1_3d", "name_roi", "name_hippocampus_left", "name_hippocampus_right"),
         *("name_amygdala_left", "name_amygdala_right"),
         *MRS_TEXT_KEYS,
+        *REGION_TEXT_KEYS,
     }
 )
 """Keys that every file in ``i18n/`` has, no more and no fewer."""
@@ -233,6 +240,7 @@ def build_page(
         zoom_caption=text["zoom_caption"],
         anatomy_caption=text["anatomy_caption"].format(underlay=analysis.underlay_name),
         bar_caption=(text["bar_caption"], text["bar_note"]),
+        picture_note=unverified_note(results.regions, text),
         columns=tuple(
             text[f"column_{key}"].format(estimator=_estimator(analysis, text))
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
@@ -346,6 +354,7 @@ def _shown_regions(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[Sh
             side=region.side,
             label=text[f"label_{region.name}"],
             fraction=region.fraction,
+            verified=region.source.region_class.verified,
         )
         for region in analysis.regions
     )
@@ -472,8 +481,11 @@ def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
                 probability=_probability(call.probability_left),
             )
         )
+    headline = text[f"call_{call.call}"]
+    if call.preliminary:
+        headline = text["call_preliminary"].format(headline=headline)
     return CallContent(
-        headline=text[f"call_{call.call}"],
+        headline=headline,
         side=side,
         facts=tuple(facts),
         reasons=(*(readable(one, text) for one in call.reasons), text["not_a_diagnosis"]),
@@ -508,7 +520,13 @@ def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
         shown = ["–" if term is None else f"{term:.3f}" for term in terms]
         names = ("noise", "b0_map", "b1", "motion", "place")
         values = dict(zip(names, shown, strict=True))
-        lines.insert(0, text["budget_line"].format(index=readable(index, text), **values))
+        line = text["budget_line"].format(index=readable(index, text), **values)
+        if budget.region is not None:
+            line += text["budget_region"].format(region=f"{budget.region:.3f}")
+        lines.insert(0, line)
+    previous = analysis.results.regions.previous
+    if previous is not None:
+        lines.insert(0, previous_line(previous, analysis.results.asymmetry.indices, text))
     light = Light(worst(gates).value) if gates else Light.NONE
     return QualityBlock(
         title=text["quality_title"],
@@ -525,6 +543,7 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     lines = [f"• {readable(reason, text)}" for reason in results.reasons if reason not in beside]
     if "source" in results.glucest.reasons:
         lines.append(f"• {results.glucest.reasons['source']}")
+    lines += [f"• {readable(note, text)}" for note in results.regions.notes]
     if results.mrs.numbers is None and not results.mrs.sent:
         reasons = "; ".join(results.mrs.reasons)
         lines.append("• " + text["mrs_not_assessed"].format(reason=readable(reasons, text)))
@@ -536,7 +555,8 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
 def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     results = analysis.results
     glucest = results.glucest
-    origins = dict.fromkeys(r.roi_source for r in glucest.rois.values() if r is not None)
+    origins = source_lines(results.regions, text)
+    error = "method_error_unverified" if results.regions.unverified else "method_error"
     lines = [
         text[f"method_source_{glucest.source}"],
         text["method_fields"].format(
@@ -545,7 +565,7 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
         text["method_regions"].format(
             sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
         ),
-        text["method_error"],
+        text[error],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
             source=results.lateralization.cutoff_source,

@@ -23,6 +23,8 @@ REGION_ERROR: Final = {Structure.HIPPOCAMPUS: 0.007, Structure.AMYGDALA: 0.006}
 of a person, in 13 people: mean absolute change 0.0053 and 0.0044, 95th percentile 0.0144 and
 0.0114."""
 
+_COMPARED: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
+
 LEAST_MARGIN: Final = 0.012
 """A preliminary call needs at least this distance from the cut-off."""
 
@@ -246,6 +248,18 @@ def sentence(structure: Structure, origin: StructureOrigin) -> str:
                 f"{start}automatic atlas, UNVERIFIED; expected overlap with an expert "
                 f"{EXPECTED_OVERLAP[structure]:g}; confidence {'low' if origin.doubts else 'high'}"
             )
+
+
+def previous_sentence(previous: PreviousResult, indices: Mapping[str, Estimate | None]) -> str:
+    """The result set before beside this one, in one English sentence, as documents state it."""
+    classes = ", ".join(f"{name} {one}" for name, one in previous.classes.items()) or "none"
+    changes = differences(previous, indices)
+    values = "; ".join(
+        f"{name} {value:+.4f}" + (f", now {changes[name]:+.4f}" if name in changes else "")
+        for name, value in previous.indices.items()
+        if name in _COMPARED
+    )
+    return f"Result set {previous.revision}: classes of regions {classes}; {values or 'no index'}"
 
 
 def _details(sources: Sequence[RegionSource]) -> str:
