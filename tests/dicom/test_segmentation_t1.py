@@ -160,7 +160,7 @@ def test_a_segment_in_another_place_is_stopped(made):
     check_places(made.read("segmentation_t1"), regions())
     moved = [*regions()]
     moved[0], moved[1] = moved[1], moved[0]
-    with pytest.raises(LateralityError, match="lies 5[34]"):
+    with pytest.raises(LateralityError, match=r"lies 5[34]"):
         check_places(made.read("segmentation_t1"), moved)
 
 
