@@ -17,6 +17,7 @@ need dciodvfy dicom3tools
 need DicomSRValidator pixelmed-apps
 need pdfimages poppler-utils
 need Orthanc orthanc
+ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || missing="$missing postgresql"
 ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so > /dev/null 2>&1 || missing="$missing orthanc-dicomweb"
 [ -f "$FONT" ] || missing="$missing fonts-wqy-microhei"
 

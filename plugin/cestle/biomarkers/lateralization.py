@@ -187,14 +187,14 @@ def as_preliminary(
     half_width = float("inf") if interval is None else (interval[1] - interval[0]) / 2.0
     if abs(result.margin) >= max(half_width, least_margin):
         return replace(result, preliminary=True, reasons=(*result.reasons, said))
-    needed = f"{max(half_width, least_margin):.4f}" if interval else "a known interval"
+    needed = f"{max(half_width, least_margin):.4f}" if interval else "more than the unknown noise"
     return replace(
         result,
         call=Call.INDETERMINATE,
         preliminary=True,
         reasons=(
             *result.reasons,
-            f"{said}; no side is called, {needed} from the cut-off was needed",
+            f"{said}; no side is called; a distance of {needed} from the cut-off was needed",
         ),
     )
 

@@ -75,10 +75,10 @@ def _optional_path(value: Any, info: ValidationInfo) -> Any:
     return None if value == "" else _absolute_path(value, info)
 
 
-def _no_database_url(text: str) -> str:
-    if text:
+def _database_url(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
         raise ValueError(
-            "this version keeps its workflows in SQLite inside data_dir; leave it empty"
+            "expected nothing for SQLite in data_dir, or an address that begins with postgresql://"
         )
     return text
 
@@ -164,7 +164,8 @@ class StudySection(_Section):
 class EngineSection(_Section):
     """How the work is run."""
 
-    database_url: Annotated[str, AfterValidator(_no_database_url)] = ""
+    database_url: Annotated[str, AfterValidator(_database_url)] = ""
+    worker_name: Annotated[str, Field(max_length=64)] = ""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     compute_timeout_minutes: Annotated[float, Field(gt=0)] = 15.0
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from cestle.spool.journal import Journal, StoredInstance, StudyRecord
+from cestle.spool.journal import Journal
+from cestle.spool.records import StoredInstance, StudyRecord
 
 _log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from cestle.dicom.facts import facts_from_dataset
 from cestle.dicom.files import read_header
 from cestle.errors import InputError
 from cestle.service.assembly import Assessment, Gathered
-from cestle.spool.journal import StoredInstance
+from cestle.spool.records import StoredInstance
 from cestle.study.completeness import (
     GLUCEST_EXPECTATIONS,
     State,

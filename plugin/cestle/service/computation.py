@@ -22,7 +22,7 @@ from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
 from cestle.service.process_groups import end_session
 from cestle.spool.files import sync_folder
-from cestle.spool.journal import RevisionRecord, StoredInstance
+from cestle.spool.records import RevisionRecord, StoredInstance
 
 COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
 """What is run; it reads the name of its request file from its standard input."""

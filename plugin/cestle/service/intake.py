@@ -8,7 +8,8 @@ import structlog
 
 from cestle.net.instances import ReceivedInstance
 from cestle.spool.files import SpoolFiles, require_uid
-from cestle.spool.journal import Arrival, Journal, StoredInstance
+from cestle.spool.journal import Journal
+from cestle.spool.records import Arrival, StoredInstance
 
 _log = structlog.get_logger(__name__)
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.receiver import Receiver
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
 from cestle.spool.journal import Journal
+from cestle.spool.named_lock import NamedLock
 
 _LOOP_SECONDS: Final = 0.25
 _START_SECONDS: Final = 60.0
@@ -82,13 +84,14 @@ class Worker:
             When another worker has this data folder.
         """
         folder = DataFolder.of(self._config)
-        self._resources.enter_context(folder.only_one("work"))
+        url = folder.database_url
+        if not url:
+            self._resources.enter_context(folder.only_one("work"))
         # Here, so that the receiver and the command line do without the workflow library.
         from cestle.engine.durable import DurableEngine
         from cestle.service.assessment import CompletenessAssessor
 
-        journal = folder.open_journal()
-        self._resources.callback(journal.close)
+        journal = Journal(self._resources.enter_context(folder.open_database()))
         instances = folder.spool(self._config).instances
         assess = self._assess or CompletenessAssessor.of(self._config, instances)
         self._resources.callback(self._children.dismiss)
@@ -105,7 +108,7 @@ class Worker:
             stopping=self._stopping,
             compute_pauses=self._pauses,
         )
-        engine = DurableEngine(folder.engine)
+        engine = DurableEngine(folder.engine, executor_id=_worker_name(self._config))
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
         assembly = Assembly(journal=journal, assess=assess)
@@ -114,8 +117,13 @@ class Worker:
             engine=engine,
             destinations=frozenset(one.name for one in self._config.destinations),
         )
+        # Studies are watched by one worker at a time; what it hands to the engine is done by all.
+        lead: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
         self._thread = threading.Thread(
-            target=self._loop, args=(assembly, dispatcher, journal), name="assembly", daemon=True
+            target=self._loop,
+            args=(lead, assembly, dispatcher, journal),
+            name="assembly",
+            daemon=True,
         )
         self._thread.start()
         _log.info("worker started")
@@ -129,11 +137,18 @@ class Worker:
             _log.info("worker stopped")
         self._resources.close()
 
-    def _loop(self, assembly: Assembly, dispatcher: Dispatcher, journal: Journal) -> None:
+    def _loop(
+        self,
+        lead: Callable[[], bool],
+        assembly: Assembly,
+        dispatcher: Dispatcher,
+        journal: Journal,
+    ) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
             try:
-                assembly.step(time.time())
-                dispatcher.step()
+                if lead():
+                    assembly.step(time.time())
+                    dispatcher.step()
                 self._prepare(journal)
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))
@@ -370,6 +385,13 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _worker_name(config: NodeConfig) -> str:
+    """Name of this worker among all that share a database, the same after a restart."""
+    if config.engine.worker_name:
+        return config.engine.worker_name
+    return socket.gethostname() if config.engine.database_url else "cestle-worker"
 
 
 def _close_pipes(process: "subprocess.Popen[bytes]") -> None:

@@ -23,6 +23,7 @@ from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.lifeline import watch_parent
 from cestle.service.logs import configure_logging
+from cestle.spool.journal import Journal
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -70,8 +71,7 @@ class Receiver:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = folder.open_journal()
-        self._resources.callback(journal.close)
+        journal = Journal(self._resources.enter_context(folder.open_database()))
         intake = Intake(
             files=folder.spool(self._config),
             journal=journal,

@@ -21,13 +21,9 @@ from cestle.service.computation import BAD_INPUT, Computation, Computed
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
-from cestle.spool.journal import (
-    DeliveryItem,
-    DeliveryRecord,
-    Journal,
-    RevisionRecord,
-)
+from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
+from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord
 
 _STUDY: Final = "study"
 _MOST_ATTEMPTS: Final = 6
@@ -85,6 +81,7 @@ class Workflow:
             name=delivery_kind(destination.name),
             attempt=_guarded(self._deliver),
             give_up=self._give_up_delivery,
+            exclusive=True,
             pauses=lambda _: Pauses(
                 first_s=destination.retry_seconds,
                 longest_s=60.0 * destination.longest_retry_minutes,
