@@ -30,6 +30,7 @@ from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
 from cestle.mrs.gates import GateSettings
 from cestle.mrs.megapress import FitMethod, MegaSettings
+from cestle.service.region_atlas import BuiltInAtlas
 from cestle.service.region_ladder import RegionMaker, climb
 from cestle.service.region_plug_in import PlugIn
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
@@ -225,7 +226,12 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     previous = _previous(request.predecessor)
     study = climb(
         study,
-        region_makers(request.analysis.regions, rules.label_schemes, scratch=request.out_dir),
+        region_makers(
+            request.analysis.regions,
+            rules.label_schemes,
+            scratch=request.out_dir,
+            progress=progress,
+        ),
         previous=previous,
         progress=progress,
     )
@@ -254,7 +260,11 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
 
 
 def region_makers(
-    section: RegionsSection, schemes: Sequence[LabelScheme], *, scratch: Path
+    section: RegionsSection,
+    schemes: Sequence[LabelScheme],
+    *,
+    scratch: Path,
+    progress: Progress,
 ) -> tuple[RegionMaker, ...]:
     """The software that may draw regions, the better class first.
 
@@ -266,10 +276,14 @@ def region_makers(
         Known label schemes.
     scratch
         Folder for the files of a plug-in.
+    progress
+        Told of each step of the atlas.
     """
     makers: list[RegionMaker] = []
     if section.plugin_command:
         makers.append(PlugIn(settings=section, schemes=schemes, scratch=scratch))
+    if section.automatic_atlas:
+        makers.append(BuiltInAtlas(progress=progress))
     return tuple(makers)
 
 

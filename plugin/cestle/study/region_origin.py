@@ -375,7 +375,23 @@ def outline_on(region: Region, anatomy: Grid) -> np.ndarray[Any, np.dtype[np.int
     exact = _same_lattice(region, anatomy)
     if exact is not None:
         return exact
-    return np.argwhere(region_on_grid(region, anatomy).fraction >= 0.5)
+    first, part = _reached(region, anatomy)
+    return np.argwhere(region_on_grid(region, part).fraction >= 0.5) + first
+
+
+def _reached(region: Region, anatomy: Grid) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Grid]:
+    """The part of the T1 grid around a region, and the index of its first voxel."""
+    inside = np.argwhere(region.fraction > 0.0)
+    low, high = inside.min(axis=0) - 1.0, inside.max(axis=0) + 1.0
+    corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
+    index = anatomy.to_index(region.grid.to_lps(corners))
+    last = np.array(anatomy.shape) - 1
+    first = np.clip(np.floor(index.min(axis=0)).astype(np.int64), 0, last)
+    stop = np.clip(np.ceil(index.max(axis=0)).astype(np.int64), first, last) + 1
+    affine = np.array(anatomy.affine)
+    affine[:3, 3] = anatomy.to_lps(first.astype(np.float64))
+    shape = tuple(int(length) for length in stop - first)
+    return first, replace(anatomy, shape=(shape[0], shape[1], shape[2]), affine=affine)
 
 
 def _same_lattice(region: Region, anatomy: Grid) -> np.ndarray[Any, np.dtype[np.int64]] | None:
