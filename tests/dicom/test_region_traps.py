@@ -503,3 +503,23 @@ def test_an_experts_segmentation_comes_before_a_programs(tmp_path):
     second = segmentation(tmp_path / "f.dcm", COARSE, masks, names, codes=False)
     with pytest.raises(InputError, match="which one"):
         read_all([expert, second], anatomy=COARSE)
+
+
+def test_a_corrected_segmentation_takes_the_place_of_one_with_wrong_sides(tmp_path):
+    """Alone the wrong one stops the study; beside its correction it is noted, in either order."""
+    masks, names = list(balls().values()), list(LABELS.values())
+    exchanged = [names[1], names[0], names[3], names[2]]
+    wrong = segmentation(tmp_path / "w.dcm", COARSE, masks, exchanged, codes=False)
+    right = segmentation(tmp_path / "r.dcm", COARSE, masks, names, codes=False)
+    program = segmentation(
+        tmp_path / "p.dcm", COARSE, masks, names, codes=False, algorithm="AUTOMATIC"
+    )
+    for objects in ([wrong], [wrong, program]):
+        with pytest.raises(LateralityError, match="may be swapped"):
+            read_all(objects, anatomy=COARSE)
+    for objects in ([wrong, right], [right, wrong]):
+        regions, notes = read_all(objects, anatomy=COARSE)
+        assert {one.source.identifier for one in regions} == {str(right.header.SOPInstanceUID)}
+        assert any("may be swapped" in note for note in notes)
+        left = next(one for one in regions if one.name == "hippocampus_left")
+        assert left.centroid_lps_mm[0] > 20.0

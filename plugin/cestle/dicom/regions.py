@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from cestle.anatomy.ladder import choose_regions
+from cestle.anatomy.ladder import choose_regions, class_of
 from cestle.anatomy.regions import Region
 from cestle.dicom.files import StoredObject
 from cestle.dicom.label_map_reader import read_label_map
@@ -107,18 +107,52 @@ def read_regions(
         )
         for path in files
     ]
-    found: list[Region] = []
+    found: list[tuple[Region, ...]] = []
     without: list[NoRegionError] = []
     for read in readings:
         try:
-            found.extend(read())
+            found.append(read())
         except NoRegionError as fault:
             without.append(fault)
     if not found and without:
         raise without[0]
-    choice = choose_regions(found)
+    sound, refusals = _without_contradictions(found, midline_x_mm)
+    choice = choose_regions(sound)
     regions, notes = verified(choice.regions, cest=cest, midline_x_mm=midline_x_mm)
-    return regions, (*choice.notes, *(str(fault) for fault in without), *notes)
+    return regions, (*refusals, *choice.notes, *(str(fault) for fault in without), *notes)
+
+
+def _without_contradictions(
+    objects: Sequence[tuple[Region, ...]], midline_x_mm: float | None
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """The regions of all objects but those whose sides are wrong, and what was wrong with them.
+
+    An object whose sides are wrong is only passed over for one that is at least as good and right,
+    such as its correction: nothing else would ever end the question.
+
+    Raises
+    ------
+    LateralityError
+        When there is no such other object.
+    """
+    right: list[Region] = []
+    wrong: list[tuple[tuple[Region, ...], LateralityError]] = []
+    for regions in objects:
+        require_distinct(regions)
+        try:
+            verify_sides(regions, midline_x_mm=midline_x_mm)
+        except LateralityError as fault:
+            wrong.append((regions, fault))
+            continue
+        except GeometryError:
+            pass  # judged together with the other objects
+        right += regions
+    for regions, reason in wrong:
+        for region in regions:
+            best = class_of(right, region.structure)
+            if best is None or best > region.source.region_class:
+                raise reason
+    return tuple(right), tuple(str(reason) for _, reason in wrong)
 
 
 def _read_object(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Region, ...]:
