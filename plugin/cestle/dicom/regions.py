@@ -118,7 +118,7 @@ def read_regions(
         raise without[0]
     sound, refusals = _without_contradictions(found, midline_x_mm)
     choice = choose_regions(sound)
-    regions, notes = verified(choice.regions, cest=cest, midline_x_mm=midline_x_mm)
+    regions, notes = verified(choice.regions, anatomy=anatomy, cest=cest, midline_x_mm=midline_x_mm)
     return regions, (*refusals, *choice.notes, *(str(fault) for fault in without), *notes)
 
 
@@ -164,7 +164,11 @@ def _read_object(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Region, .
 
 
 def verified(
-    regions: Sequence[Region], *, cest: Grid | None, midline_x_mm: float | None
+    regions: Sequence[Region],
+    *,
+    anatomy: Grid | None,
+    cest: Grid | None,
+    midline_x_mm: float | None,
 ) -> tuple[tuple[Region, ...], tuple[str, ...]]:
     """Hold regions against the geometry and against each other.
 
@@ -172,9 +176,7 @@ def verified(
     ----------
     regions
         What is to be used, one for each structure and side.
-    cest
-        Grid of the CEST series; None without one.
-    midline_x_mm
+    anatomy, cest, midline_x_mm
         As in `read_regions`.
 
     Returns
@@ -187,7 +189,7 @@ def verified(
         As `read_regions`.
     """
     require_distinct(regions)
-    _require_place(regions, cest)
+    _require_place(regions, anatomy, cest)
     verify_sides(regions, midline_x_mm=midline_x_mm)
     _require_plausible(regions)
     separate, claimed = without_overlap(regions)
@@ -214,11 +216,13 @@ def require_distinct(regions: Sequence[Region]) -> None:
         seen[region.name] = region.source.identifier
 
 
-def _require_place(regions: Sequence[Region], cest: Grid | None) -> None:
-    """Refuse regions that do not stand in the coordinates of the CEST series."""
+def _require_place(regions: Sequence[Region], anatomy: Grid | None, cest: Grid | None) -> None:
+    """Refuse regions that stand neither in the coordinates of the CEST series nor of the T1."""
+    # What was drawn on the T1 can be used once the place of the T1 is found in the images.
+    known = {grid.frame_of_reference_uid for grid in (anatomy, cest) if grid is not None}
     for region in regions:
         own = region.grid.frame_of_reference_uid
-        if own and cest is not None and own != cest.frame_of_reference_uid:
+        if own and cest is not None and own not in known:
             raise GeometryError(
                 f"{region.name} stands in the Frame of Reference {own}, the CEST series in "
                 f"{cest.frame_of_reference_uid or 'none'}; one examination without repositioning "

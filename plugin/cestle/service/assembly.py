@@ -5,10 +5,11 @@ no timer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from cestle.service.meters import Meters
 from cestle.spool.journal import Journal
 from cestle.spool.records import StoredInstance, StudyRecord
 
@@ -66,10 +67,13 @@ class Assembly:
         Where studies are recorded.
     assess
         Judges whether a study is complete.
+    meters
+        What is measured.
     """
 
     journal: Journal
     assess: Assess
+    meters: Meters = field(default_factory=Meters)
 
     def step(self, now: float) -> None:
         """Look at every study that is being collected, once."""
@@ -110,6 +114,7 @@ class Assembly:
             study, inputs=tuple(newest.values()), used=used, cause=cause, now=now
         )
         if revision is not None:
+            self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
                 study=uid,

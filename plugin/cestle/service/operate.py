@@ -4,6 +4,8 @@ The wishes are written to the journal, where the node finds them; so they hold w
 at the moment or not.
 """
 
+import os
+import pwd
 import time
 
 from cestle.config.node import NodeConfig
@@ -36,7 +38,9 @@ def reprocess(config: NodeConfig, study_instance_uid: str, *, reason: str) -> No
     study_status(config, study_instance_uid)
     why = f"asked for: {' '.join(reason.split())}"
     with DataFolder.existing(config).open_database() as database:
-        Journal(database).ask_for_revision(study_instance_uid, why=why, now=time.time())
+        Journal(database, actor=operator()).ask_for_revision(
+            study_instance_uid, why=why, now=time.time()
+        )
 
 
 def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[str, ...]:
@@ -65,10 +69,18 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
         studies = [study_status(config, study_instance_uid).study_instance_uid]
     if studies:
         with DataFolder.existing(config).open_database() as database:
-            journal = Journal(database)
+            journal = Journal(database, actor=operator())
             for uid in studies:
                 journal.ask_for_retry(uid)
     return tuple(studies)
+
+
+def operator() -> str:
+    """Name of the person at the keyboard: the user of the operating system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def echo(config: NodeConfig, destination: str) -> float:

@@ -80,11 +80,6 @@ def _draw(
         return inputs, ("regions were sent that cannot be used; no others take their place",)
     if inputs.anatomy is None:
         return inputs, (f"no automatic {_names(wanted)}: no usable T1 was sent",)
-    if inputs.anatomy.grid.frame_of_reference_uid != cest.frame_of_reference_uid:
-        return inputs, (
-            f"no automatic {_names(wanted)}: T1 and CEST series state different Frames of "
-            "Reference",
-        )
     notes: list[str] = []
     regions = inputs.regions
     for maker in makers:
@@ -96,6 +91,7 @@ def _draw(
             made = _pairs(maker.regions(inputs.anatomy), wanted)
             regions, more = verified(
                 (*regions, *made),
+                anatomy=inputs.anatomy.grid,
                 cest=cest,
                 midline_x_mm=midline_x_mm(inputs.anatomy, inputs.saturation),
             )

@@ -110,5 +110,19 @@ _table(
     sa.Column("id", sa.Integer, primary_key=True),
     _text("study_instance_uid"),
 )
+# Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
+_table(
+    "audit",
+    _number("seq"),
+    _text("time"),
+    _text("event"),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    _words("actor"),
+    _words("source"),
+    _words("study"),
+    _words("detail"),
+    _text("previous"),
+    _text("hash"),
+)
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))

@@ -28,10 +28,6 @@ _COMPARED: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 LEAST_MARGIN: Final = 0.012
 """A preliminary call needs at least this distance from the cut-off."""
 
-VOLUME_REASON: Final = (
-    "not available from the automatic atlas, which draws both sides after its own symmetric shape"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
 class StructureOrigin:
