@@ -62,6 +62,26 @@ class MapContent:
     scale: ColorScale
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SlicePlace:
+    """The T1 on which the place of the slices is shown.
+
+    Parameters
+    ----------
+    values, grid
+        The T1.
+    slices
+        Grid of the slices.
+    x_mm
+        Where the sagittal plane lies, x in LPS [mm].
+    """
+
+    values: Real
+    grid: Grid
+    slices: Grid
+    x_mm: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegionRow:
     """A row of the table: a region and its numbers as texts, in the order of the columns."""
@@ -189,6 +209,8 @@ class PageContent:
         Quantity and unit of the colour bar, and what grey means.
     picture_note
         Warning at the pictures; empty for none.
+    slice_place
+        Where the slices lie on the T1; None without a T1.
     columns
         Headings of the table, the first one for the name.
     rows
@@ -221,6 +243,7 @@ class PageContent:
     anatomy_caption: str
     bar_caption: tuple[str, ...]
     picture_note: str
+    slice_place: SlicePlace | None
     columns: tuple[str, ...]
     rows: tuple[RegionRow, ...]
     indices: IndexContent

@@ -26,6 +26,7 @@ from cestle.render.content import (
     Reference,
     RegionRow,
     ShownRegion,
+    SlicePlace,
     TextBlock,
 )
 from cestle.render.panels import main_slice, slices_to_show
@@ -107,6 +108,9 @@ _REGION_ORDER: Final = (
 )
 _HEAD_SHARE: Final = 0.1
 """Share of the bright signal above which a voxel counts as inside the head in field pictures."""
+
+_LEAST_VOXELS: Final = 8
+"""A T1 of fewer along an axis shows no place."""
 
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
@@ -264,6 +268,7 @@ def build_page(
         ),
         bar_caption=(text["bar_caption"], text["bar_note"]),
         picture_note=unverified_note(results.regions, text),
+        slice_place=_slice_place(analysis),
         columns=tuple(
             text[f"column_{key}"].format(estimator=_estimator(analysis, text))
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
@@ -358,6 +363,19 @@ def field_contents(
     if fields.relative_b1 is not None:
         pictures["b1"] = (content(fields.relative_b1, presentation.b1_scale), text["b1_title"])
     return pictures
+
+
+def _slice_place(analysis: StudyAnalysis) -> SlicePlace | None:
+    """The T1 through the left hippocampus, or through what is there, with the slices."""
+    anatomy, glucest = analysis.inputs.anatomy, analysis.glucest
+    if anatomy is None or glucest is None or min(anatomy.grid.shape) < _LEAST_VOXELS:
+        return None
+    if anatomy.grid.frame_of_reference_uid != glucest.grid.frame_of_reference_uid:
+        return None
+    drawn = sorted(analysis.inputs.regions, key=lambda one: one.name != "hippocampus_left")
+    middle = anatomy.grid.to_lps((np.array(anatomy.grid.shape) - 1.0) / 2.0)
+    x_mm = float(drawn[0].centroid_lps_mm[0] if drawn else middle[0])
+    return SlicePlace(values=anatomy.values, grid=anatomy.grid, slices=glucest.grid, x_mm=x_mm)
 
 
 def _signal_mask(analysis: StudyAnalysis) -> Bool:
