@@ -70,6 +70,8 @@ class StepClock:
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
+        if not self._begun:
+            return {}  # a fault before the first step
         ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
         found: dict[str, float] = {}
         for (step, begin), end in zip(self._begun, ends, strict=True):
