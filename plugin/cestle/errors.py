@@ -50,6 +50,10 @@ class ProtocolError(InputError):
     """The acquisition is not the one that the rules describe."""
 
 
+class NoRegionError(ProtocolError):
+    """An object with regions holds none of the structures that are measured."""
+
+
 class LateralityError(InputError):
     """The stated side contradicts the geometry."""
 

@@ -288,6 +288,46 @@ class MrsSection(_Section):
         return self
 
 
+_T1_PLACE: Final = "{t1}"
+_LABELS_PLACE: Final = "{labels}"
+
+
+class RegionsSection(_Section):
+    """Where regions come from when nobody sends any."""
+
+    automatic_atlas: bool = True
+    wait_for_expert_minutes: Annotated[float, Field(ge=0)] = 0.0
+    plugin_command: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    plugin_name: Annotated[str, Field(max_length=48)] = ""
+    plugin_version: Annotated[str, Field(max_length=16)] = ""
+    plugin_scheme: str = ""
+    plugin_timeout_minutes: Annotated[float, Field(gt=0)] = 5.0
+    plugin_memory_mb: Annotated[int, Field(ge=64)] = 4096
+
+    @property
+    def automatic(self) -> bool:
+        """Whether software may draw the regions."""
+        return self.automatic_atlas or bool(self.plugin_command)
+
+    @model_validator(mode="after")
+    def _whole_plug_in(self) -> Self:
+        if not self.plugin_command:
+            return self
+        for place in (_T1_PLACE, _LABELS_PLACE):
+            if not any(place in argument for argument in self.plugin_command):
+                raise ValueError(
+                    f"plugin_command does not contain {place}, expected it where the name of "
+                    "that file belongs"
+                )
+        for key in ("plugin_name", "plugin_version", "plugin_scheme"):
+            if not getattr(self, key):
+                raise ValueError(
+                    f"plugin_command without {key}; expected it, because results state what drew "
+                    "the regions and which label is what"
+                )
+        return self
+
+
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
@@ -319,6 +359,7 @@ class AnalysisSection(_Section):
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
     mrs: MrsSection = MrsSection()
+    regions: RegionsSection = RegionsSection()
 
     @property
     def white_matter_range(self) -> tuple[float, float] | None:
@@ -406,6 +447,15 @@ class NodeConfig(_Section):
         names = [destination.name for destination in self.destinations]
         for name in sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"destinations: the name '{name}' is used twice, expected once")
+        regions, engine = self.analysis.regions, self.engine
+        if regions.plugin_command and (
+            regions.plugin_timeout_minutes >= engine.compute_timeout_minutes
+        ):
+            raise ValueError(
+                f"analysis.regions: plugin_timeout_minutes is {regions.plugin_timeout_minutes:g}, "
+                f"expected less than engine.compute_timeout_minutes "
+                f"({engine.compute_timeout_minutes:g})"
+            )
         wanted = self.tls.enabled or any(destination.tls for destination in self.destinations)
         if wanted and not self.tls.complete:
             raise ValueError(

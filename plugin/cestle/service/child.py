@@ -37,7 +37,7 @@ def main() -> int:
     line = read_line()
     if not line:
         return 0  # no longer needed
-    watch_parent(lambda: os._exit(FAULT))
+    watch_parent(_end)
     request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
@@ -48,6 +48,14 @@ def main() -> int:
     outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
     write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
     return code
+
+
+def _end() -> None:
+    """End this process and what it runs."""
+    plug_in = sys.modules.get("cestle.service.region_plug_in")
+    if plug_in is not None:
+        plug_in.end_running()
+    os._exit(FAULT)
 
 
 class StepClock:
