@@ -1,5 +1,7 @@
 """Hostile and broken clients, each as a function that the tests and longer runs can call."""
 
+import select
+import socket
 import struct
 import threading
 from contextlib import contextmanager, suppress
@@ -160,12 +162,23 @@ def crowd(port, count, *, says=b"", source="127.0.0.1"):
             client.socket.close()
 
 
-def passers_by(port, count):
+def passers_by(port, count, *, together=50):
     """So many connections that are closed at once; how many could connect."""
     connected = 0
-    for _ in range(count):
-        with suppress(OSError), RawClient(port):
-            connected += 1
+    for _ in range(0, count, together):
+        clients = [socket.socket() for _ in range(together)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        waiting = set(clients)
+        while waiting:
+            _, ready, _ = select.select([], waiting, [], 10)
+            connected += sum(
+                one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 for one in ready
+            )
+            waiting = waiting - set(ready) if ready else set()
+        for client in clients:
+            client.close()
     return connected
 
 
