@@ -184,21 +184,19 @@ def passers_by(port, count, *, together=50):
 
 def stores(port, data_sets, *, source="127.0.0.1", calling="SCANNER"):
     """Send pairs of announced instance UID and data set; the status of each, None for an abort."""
-    found, client = [], None
-    for instance, content in data_sets:
-        if client is None:
-            client = RawClient(port, source=source)
+    found, waiting = [], iter(data_sets)
+    pair = next(waiting, None)
+    while pair is not None:
+        with RawClient(port, source=source) as client:
             client.send(association_request(calling))
             assert client.answer()[0] == 2
-        client.send(store_request(content, instance))
-        answer = client.answer()
-        status = None if answer is None else status_of(answer)
-        found.append(status)
-        if status is None:
-            client.socket.close()
-            client = None
-    if client is not None:
-        client.socket.close()
+            while pair is not None:
+                client.send(store_request(pair[1], pair[0]))
+                answer = client.answer()
+                found.append(None if answer is None else status_of(answer))
+                pair = next(waiting, None)
+                if found[-1] is None:
+                    break
     return found
 
 
