@@ -1,6 +1,7 @@
 """Files and journal of what was received."""
 
 import hashlib
+import sqlite3
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from cestle.errors import HeaderError, SpoolError
 from cestle.net.instances import ReceivedInstance
 from cestle.service.intake import Intake
+from cestle.spool.database import Database
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
@@ -23,10 +25,10 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def journal(tmp_path):
-    journal = Journal(tmp_path / "journal.sqlite3")
-    yield journal
-    journal.close()
+def journal(database_place):
+    database = Database(database_place)
+    yield Journal(database)
+    database.close()
 
 
 @pytest.fixture
@@ -147,13 +149,55 @@ def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     assert lost.is_file()
 
 
-def test_a_newer_journal_is_not_touched(tmp_path):
+def test_a_newer_journal_is_not_touched(database_place):
     """A journal of a newer version is refused instead of being damaged."""
-    journal = Journal(tmp_path / "j.sqlite3")
-    journal._connection.execute("PRAGMA user_version = 99")
-    journal.close()
+    database = Database(database_place)
+    with database.transaction() as run:
+        run("UPDATE journal_version SET number = 99")
+    database.close()
     with pytest.raises(SpoolError, match="version 99"):
-        Journal(tmp_path / "j.sqlite3")
+        Database(database_place)
+
+
+FIRST_VERSION = """
+CREATE TABLE instances (sop_instance_uid TEXT NOT NULL, sha256 TEXT NOT NULL,
+    study_instance_uid TEXT NOT NULL, series_instance_uid TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL, transfer_syntax_uid TEXT NOT NULL,
+    calling_ae_title TEXT NOT NULL, called_ae_title TEXT NOT NULL, path TEXT NOT NULL,
+    size INTEGER NOT NULL, received REAL NOT NULL, PRIMARY KEY (sop_instance_uid, sha256)) STRICT;
+CREATE TABLE studies (study_instance_uid TEXT PRIMARY KEY, first_arrival REAL NOT NULL,
+    last_arrival REAL NOT NULL, collecting INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '',
+    wanted TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE revisions (study_instance_uid TEXT NOT NULL REFERENCES studies,
+    number INTEGER NOT NULL, state TEXT NOT NULL, cause TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '', predecessor INTEGER, created REAL NOT NULL,
+    changed REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, run INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (study_instance_uid, number)) STRICT;
+INSERT INTO studies VALUES ('1.2.3', 1.0, 2.0, 0, '', '');
+INSERT INTO revisions VALUES ('1.2.3', 1, 'queued', 'complete', '', NULL, 2.0, 2.0, 0, 1);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_version_is_kept(tmp_path):
+    """What an older version left to do is still to do after the update."""
+    file = tmp_path / "j.sqlite3"
+    old = sqlite3.connect(file)
+    old.executescript(FIRST_VERSION)
+    old.close()
+    database = Database(file)
+    journal = Journal(database)
+    [left] = journal.unfinished()
+    assert (left.study_instance_uid, left.number, left.options) == ("1.2.3", 1, "")
+    assert journal.ask_for_revision("1.2.3", why="update", now=3.0)
+    database.close()
+
+
+def test_a_password_is_not_shown():
+    """An address that cannot be reached is named without its password."""
+    with pytest.raises(SpoolError, match="cannot be opened") as fault:
+        Database("postgresql://cestle:planted-secret@127.0.0.1:1/cestle")
+    assert "planted-secret" not in str(fault.value)
 
 
 @given(st.lists(st.sampled_from(list(Event)), max_size=12))

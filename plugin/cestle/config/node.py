@@ -75,10 +75,10 @@ def _optional_path(value: Any, info: ValidationInfo) -> Any:
     return None if value == "" else _absolute_path(value, info)
 
 
-def _no_database_url(text: str) -> str:
-    if text:
+def _database_url(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
         raise ValueError(
-            "this version keeps its workflows in SQLite inside data_dir; leave it empty"
+            "expected nothing for SQLite in data_dir, or an address that begins with postgresql://"
         )
     return text
 
@@ -151,9 +151,15 @@ class Destination(_Section):
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
 
 
+Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
+
+
 class StudySection(_Section):
     """When a study counts as complete."""
 
+    expected: Annotated[tuple[Expected, ...], Field(strict=False)] = (
+        *("cest", "b0_map", "b1_map", "t1", "regions"),
+    )
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
@@ -171,7 +177,8 @@ class StudySection(_Section):
 class EngineSection(_Section):
     """How the work is run."""
 
-    database_url: Annotated[str, AfterValidator(_no_database_url)] = ""
+    database_url: Annotated[str, AfterValidator(_database_url)] = ""
+    worker_name: Annotated[str, Field(max_length=64)] = ""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     compute_timeout_minutes: Annotated[float, Field(gt=0)] = 15.0
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
@@ -224,6 +231,7 @@ class AnalysisSection(_Section):
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
+    slab_registration: bool = True
     tissue_from_t1: bool = True
     white_matter_range_percent: Annotated[tuple[float, ...], Field(strict=False, max_length=2)] = ()
     max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
@@ -295,10 +303,11 @@ class TlsSection(_Section):
 
 
 class WebSection(_Section):
-    """Where the operator page will be; part of the file's contract, not served by this version."""
+    """Where health and figures are served; they hold no patient data."""
 
+    enabled: bool = True
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
 class LoggingSection(_Section):

@@ -68,6 +68,8 @@ class JobKind:
         Between attempts that ended with `Ending.AGAIN`, for a payload.
     concurrency
         Jobs of this kind that run at the same time.
+    exclusive
+        Whether `concurrency` counts for all workers together instead of each.
     """
 
     name: str
@@ -75,6 +77,7 @@ class JobKind:
     give_up: Callable[[Payload], None]
     pauses: Callable[[Payload], Pauses]
     concurrency: int = 1
+    exclusive: bool = False
 
 
 class JobEngine(Protocol):

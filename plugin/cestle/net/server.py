@@ -160,6 +160,8 @@ class GuardedServer(ThreadedAssociationServer):
         As for `pynetdicom.transport.AssociationServer`.
     knows_address
         Whether a caller from an IP address may connect at all.
+    turned_away
+        Told the address of a connection that never became an association, and why.
     busy
         How many associations there are; the more, the longer a process that shares its socket
         with others leaves a connection to them.
@@ -173,12 +175,15 @@ class GuardedServer(ThreadedAssociationServer):
         self,
         *arguments: Any,
         knows_address: Callable[[str], bool],
+        turned_away: Callable[[str, str], None] = lambda *_: None,
         busy: Callable[[], int] = lambda: 0,
         ended: Callable[[Association], None] = lambda _: None,
         listening: socket.socket | None = None,
         **keywords: Any,
     ) -> None:
         self._knows_address = knows_address
+        self._turned_away = turned_away
+        self.last_tick = time.monotonic()
         self._busy = busy
         self.ended = ended
         self._shared = listening
@@ -219,6 +224,7 @@ class GuardedServer(ThreadedAssociationServer):
                 )
                 while not self._stopping.is_set():
                     events = selector.select(poll_interval)
+                    self.last_tick = time.monotonic()
                     for key, _ in events:
                         self._attend(key.data, room)
                     room.dismiss_overdue()
@@ -257,6 +263,7 @@ class GuardedServer(ThreadedAssociationServer):
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 room.enter(client, address)
             else:
+                self._turned_away(str(address[0]), "unknown_address")
                 client.close()
 
     def _listening(self) -> socket.socket:
@@ -300,6 +307,7 @@ class GuardedServer(ThreadedAssociationServer):
             try:
                 request.do_handshake()
             except OSError:
+                self._turned_away(str(client_address[0]), "tls_handshake")
                 self._drop(request)
                 return
         super().finish_request(request, client_address)

@@ -5,11 +5,13 @@ no timer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
-from cestle.spool.journal import Journal, StoredInstance, StudyRecord
+from cestle.service.meters import Meters
+from cestle.spool.journal import Journal
+from cestle.spool.records import StoredInstance, StudyRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -65,10 +67,13 @@ class Assembly:
         Where studies are recorded.
     assess
         Judges whether a study is complete.
+    meters
+        What is measured.
     """
 
     journal: Journal
     assess: Assess
+    meters: Meters = field(default_factory=Meters)
 
     def step(self, now: float) -> None:
         """Look at every study that is being collected, once."""
@@ -109,6 +114,7 @@ class Assembly:
             study, inputs=tuple(newest.values()), used=used, cause=cause, now=now
         )
         if revision is not None:
+            self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
                 study=uid,

@@ -14,9 +14,9 @@ from cestle.dicom.facts import facts_from_dataset
 from cestle.dicom.files import read_header
 from cestle.errors import InputError
 from cestle.service.assembly import Assessment, Gathered
-from cestle.spool.journal import StoredInstance
+from cestle.spool.records import StoredInstance
 from cestle.study.completeness import (
-    GLUCEST_EXPECTATIONS,
+    EXPECTATIONS,
     State,
     StudyProfile,
     assess_completeness,
@@ -73,7 +73,7 @@ class CompletenessAssessor:
             instances=instances,
             rules=load_rules(TemplateFolder.default(config.templates.overlay_dir)),
             profile=StudyProfile(
-                expectations=GLUCEST_EXPECTATIONS,
+                expectations=tuple(EXPECTATIONS[name] for name in study.expected),
                 quiet_seconds=study.quiet_seconds,
                 partial_quiet_seconds=study.partial_quiet_seconds,
                 max_wait_minutes=study.max_wait_minutes,

@@ -1,10 +1,12 @@
 """The node: a worker that assembles, computes and delivers, and a receiver beside it."""
 
+import math
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -17,11 +19,15 @@ from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
+from cestle.service.meters import Meters
+from cestle.service.node_watch import NodeWatch
 from cestle.service.receivers import Receivers
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
 from cestle.spool.journal import Journal
+from cestle.spool.named_lock import NamedLock
 
 _LOOP_SECONDS: Final = 0.25
 _log = structlog.get_logger(__name__)
@@ -48,6 +54,8 @@ class Worker:
         Judges whether a study is complete; None for the rules of the templates.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     """
 
     def __init__(
@@ -57,14 +65,31 @@ class Worker:
         compute_command: Sequence[str] = COMPUTE_COMMAND,
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
+        meters: Meters | None = None,
     ) -> None:
         self._config = config
+        self._meters = meters or Meters()
         self._children = Children(compute_command)
         self._assess = assess
         self._pauses = compute_pauses
         self._stopping = threading.Event()
         self._resources = ExitStack()
         self._thread: threading.Thread | None = None
+        self._unwatched: Callable[[], tuple[str, ...]] = lambda: ()
+        self._last_round = self._last_success = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Time since the loop went round [s]; infinite when it ended."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return time.monotonic() - self._last_round if alive else math.inf
+
+    def idle_s(self) -> float:
+        """Time since a round of the loop succeeded [s]."""
+        return time.monotonic() - self._last_success
+
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds of jobs that the engine does not look at."""
+        return self._unwatched()
 
     def start(self) -> None:
         """Take up what is unfinished and go on with what comes.
@@ -77,13 +102,14 @@ class Worker:
             When another worker has this data folder.
         """
         folder = DataFolder.of(self._config)
-        self._resources.enter_context(folder.only_one("work"))
+        url = folder.database_url
+        if not url:
+            self._resources.enter_context(folder.only_one("work"))
         # Here, so that the receiver and the command line do without the workflow library.
         from cestle.engine.durable import DurableEngine
         from cestle.service.assessment import CompletenessAssessor
 
-        journal = folder.open_journal()
-        self._resources.callback(journal.close)
+        journal = Journal(self._resources.enter_context(folder.open_database()))
         instances = folder.spool(self._config).instances
         assess = self._assess or CompletenessAssessor.of(self._config, instances)
         self._resources.callback(self._children.dismiss)
@@ -99,18 +125,29 @@ class Worker:
             ),
             stopping=self._stopping,
             compute_pauses=self._pauses,
+            meters=self._meters,
         )
-        engine = DurableEngine(folder.engine)
+        engine = DurableEngine(
+            folder.engine,
+            executor_id=_worker_name(self._config),
+            took_over=self._meters.took_over,
+        )
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
-        assembly = Assembly(journal=journal, assess=assess)
+        self._unwatched = engine.unwatched
+        assembly = Assembly(journal=journal, assess=assess, meters=self._meters)
         dispatcher = Dispatcher(
             journal=journal,
             engine=engine,
             destinations=frozenset(one.name for one in self._config.destinations),
         )
+        # Studies are watched by one worker at a time; what it hands to the engine is done by all.
+        lead: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
         self._thread = threading.Thread(
-            target=self._loop, args=(assembly, dispatcher, journal), name="assembly", daemon=True
+            target=self._loop,
+            args=(lead, assembly, dispatcher, journal),
+            name="assembly",
+            daemon=True,
         )
         self._thread.start()
         _log.info("worker started")
@@ -124,12 +161,21 @@ class Worker:
             _log.info("worker stopped")
         self._resources.close()
 
-    def _loop(self, assembly: Assembly, dispatcher: Dispatcher, journal: Journal) -> None:
+    def _loop(
+        self,
+        lead: Callable[[], bool],
+        assembly: Assembly,
+        dispatcher: Dispatcher,
+        journal: Journal,
+    ) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
+            self._last_round = time.monotonic()
             try:
-                assembly.step(time.time())
-                dispatcher.step()
+                if lead():
+                    assembly.step(time.time())
+                    dispatcher.step()
                 self._prepare(journal)
+                self._last_success = time.monotonic()
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))
             except Exception as fault:  # noqa: BLE001 - the next round may succeed
@@ -169,6 +215,8 @@ class Node:
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
     ) -> None:
+        self._config = config
+        self.watch = NodeWatch(config, role.value)
         self._worker = (
             None
             if role is Role.RECEIVE
@@ -177,6 +225,7 @@ class Node:
                 compute_command=compute_command,
                 assess=assess,
                 compute_pauses=compute_pauses,
+                meters=self.watch.meters,
             )
         )
         self._receivers = None if role is Role.WORK else Receivers(config)
@@ -217,17 +266,21 @@ class Node:
             if self._worker is not None:
                 self._worker.start()
             if self._receivers is not None:
+                forget_heartbeats(DataFolder.of(self._config).run)
                 self._receivers.start()
+            self.watch.start(worker=self._worker, receivers=len(self.receiver_pids))
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop receiving first, then working; what is unfinished goes on at the next start."""
+        self.watch.stopping()
         if self._receivers is not None:
             self._receivers.stop()
         if self._worker is not None:
             self._worker.stop()
+        self.watch.stop()
 
 
 def serve(
@@ -236,6 +289,7 @@ def serve(
     role: Role = Role.ALL,
     compute_command: Sequence[str] = COMPUTE_COMMAND,
     ready: Callable[[Node], None] = lambda _: None,
+    beside: Callable[[NodeWatch], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Run the node until SIGTERM or SIGINT; called in the main thread.
 
@@ -249,6 +303,8 @@ def serve(
         As for `Worker`.
     ready
         Called once the node listens and works.
+    beside
+        Runs beside the node, from before its start to after its end, and may watch it.
 
     Raises
     ------
@@ -264,7 +320,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        with Node(config, role=role, compute_command=compute_command) as node:
+        node = Node(config, role=role, compute_command=compute_command)
+        with beside(node.watch), node:
             _log.info("node started", role=role.value, port=node.port)
             ready(node)
             stop.wait()
@@ -272,3 +329,10 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _worker_name(config: NodeConfig) -> str:
+    """Name of this worker among all that share a database, the same after a restart."""
+    if config.engine.worker_name:
+        return config.engine.worker_name
+    return socket.gethostname() if config.engine.database_url else "cestle-worker"

@@ -4,6 +4,8 @@ The wishes are written to the journal, where the node finds them; so they hold w
 at the moment or not.
 """
 
+import os
+import pwd
 import time
 
 from cestle.config.node import NodeConfig
@@ -11,6 +13,7 @@ from cestle.errors import ConfigError, InputError
 from cestle.net.sender import echo as send_echo
 from cestle.service.layout import DataFolder
 from cestle.service.status import list_studies, study_status
+from cestle.spool.journal import Journal
 
 
 def reprocess(config: NodeConfig, study_instance_uid: str, *, reason: str) -> None:
@@ -33,13 +36,11 @@ def reprocess(config: NodeConfig, study_instance_uid: str, *, reason: str) -> No
     if not reason.strip():
         raise InputError("no reason was given, expected one for the record; say why")
     study_status(config, study_instance_uid)
-    journal = DataFolder(root=config.node.data_dir).open_journal()
-    try:
-        journal.ask_for_revision(
-            study_instance_uid, why=f"asked for: {' '.join(reason.split())}", now=time.time()
+    why = f"asked for: {' '.join(reason.split())}"
+    with DataFolder.existing(config).open_database() as database:
+        Journal(database, actor=operator()).ask_for_revision(
+            study_instance_uid, why=why, now=time.time()
         )
-    finally:
-        journal.close()
 
 
 def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[str, ...]:
@@ -67,13 +68,19 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
     else:
         studies = [study_status(config, study_instance_uid).study_instance_uid]
     if studies:
-        journal = DataFolder(root=config.node.data_dir).open_journal()
-        try:
+        with DataFolder.existing(config).open_database() as database:
+            journal = Journal(database, actor=operator())
             for uid in studies:
                 journal.ask_for_retry(uid)
-        finally:
-            journal.close()
     return tuple(studies)
+
+
+def operator() -> str:
+    """Name of the person at the keyboard: the user of the operating system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def echo(config: NodeConfig, destination: str) -> float:

@@ -27,6 +27,9 @@ from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging
+from cestle.service.receiver_watch import ReceiverWatch
+from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
+from cestle.spool.journal import Journal
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -105,11 +108,13 @@ class Reception:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = folder.open_journal()
-        try:
-            Intake.of(self._config, journal).recover()
-        finally:
-            journal.close()
+        with folder.open_database() as database:
+            trail = AuditTrail(database)
+            Intake.of(
+                self._config,
+                Journal(database),
+                missing=lambda number: trail.add(_missing(number), now=time.time()),
+            ).recover()
         self._listening = self._resources.enter_context(self._bind(deadline))
 
     def _bind(self, deadline: float) -> socket.socket:
@@ -148,6 +153,7 @@ class Receiver:
         self._listening = listening
         self._resources = ExitStack()
         self._listener: Listener | None = None
+        self._watch: ReceiverWatch | None = None
 
     @property
     def port(self) -> int:
@@ -163,24 +169,33 @@ class Receiver:
             When journal or spool cannot be used.
         """
         config = self._place.config
-        journal = DataFolder.of(config).open_journal()
-        self._resources.callback(journal.close)
-        intake = Intake.of(config, journal, writer=self._place.number)
+        folder = DataFolder.of(config)
+        database = self._resources.enter_context(folder.open_database())
+        watch = ReceiverWatch(AuditTrail(database), folder.run)
+        intake = Intake.of(
+            config, Journal(database), writer=self._place.number, arrived=watch.arrived
+        )
         intake.files.prepare()
-        self._listener = Listener(
+        listener = Listener(
             config,
             store=intake.store,
             quarantine=intake.quarantine,
+            observer=watch,
             tally=Tally.shared(self._place.tally, place=self._place.number - 1, of=self._place.of),
             listening=self._listening,
         )
-        self._listener.start()
+        listener.start()
+        self._listener, self._watch = listener, watch
+        watch.start(lambda: (listener.listening, listener.port, listener.active))
 
     def stop(self, *, grace_seconds: float = 10.0) -> None:
         """Accept nothing more, let associations under way end, release everything."""
         if self._listener is not None:
             self._listener.stop(grace_seconds=grace_seconds)
             self._listener = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         self._resources.close()
 
 
@@ -208,6 +223,15 @@ def main() -> int:
     stop.wait()
     receiver.stop(grace_seconds=_ORPHAN_GRACE_SECONDS if orphaned.is_set() else 10.0)
     return 0
+
+
+def _missing(instances: int) -> AuditNote:
+    return AuditNote(
+        event=AuditEvent.INSTANCE_MISSING,
+        outcome=Outcome.MAJOR_FAILURE,
+        actor="receiver",
+        detail={"instances": instances},
+    )
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -8,7 +8,8 @@ from typing import Any
 from cestle.config.node import NodeConfig
 from cestle.errors import InputError
 from cestle.service.layout import DataFolder
-from cestle.spool.journal import DeliveryRecord, Journal, RevisionRecord, StudyRecord
+from cestle.spool.journal import Journal
+from cestle.spool.records import DeliveryRecord, RevisionRecord, StudyRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +79,12 @@ class StudyStatus:
 
 def list_studies(config: NodeConfig) -> tuple[StudyStatus, ...]:
     """All studies, the last touched first; empty when the node never ran."""
-    folder = DataFolder(root=config.node.data_dir)
-    if not folder.journal.is_file():
+    folder = DataFolder.existing(config)
+    if not folder.has_journal:
         return ()
-    journal = folder.open_journal()
-    try:
+    with folder.open_database() as database:
+        journal = Journal(database)
         return tuple(_study(journal, folder, one) for one in journal.studies())
-    finally:
-        journal.close()
 
 
 def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
@@ -96,15 +95,13 @@ def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
     InputError
         When nothing of it was received.
     """
-    folder = DataFolder(root=config.node.data_dir)
-    if folder.journal.is_file():
-        journal = folder.open_journal()
-        try:
+    folder = DataFolder.existing(config)
+    if folder.has_journal:
+        with folder.open_database() as database:
+            journal = Journal(database)
             found = journal.study(study_instance_uid)
             if found is not None:
                 return _study(journal, folder, found)
-        finally:
-            journal.close()
     raise InputError(
         f"nothing of study {study_instance_uid} was received on {folder.root}, expected a Study "
         "Instance UID that cestle status lists; see whether the sender sent it"

@@ -1,311 +1,43 @@
 """The journal: what arrived, what was made of it, and where it was delivered.
 
 It is the record that everything else follows: a process that was killed reads here what is left
-to do. SQLite in WAL mode with ``synchronous=FULL``, so that a commit survives a power failure.
-Times are seconds since the epoch, UTC.
+to do. A commit survives a power failure. Times are seconds since the epoch, UTC.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum, auto
-from pathlib import Path
-from typing import Any, Final
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cestle.errors import SpoolError
+from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
+from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
-
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE instances (
-    sop_instance_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    study_instance_uid TEXT NOT NULL,
-    series_instance_uid TEXT NOT NULL,
-    sop_class_uid TEXT NOT NULL,
-    transfer_syntax_uid TEXT NOT NULL,
-    calling_ae_title TEXT NOT NULL,
-    called_ae_title TEXT NOT NULL,
-    path TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    received REAL NOT NULL,
-    PRIMARY KEY (sop_instance_uid, sha256)
-) STRICT;
-CREATE INDEX instances_of_study ON instances (study_instance_uid, received);
-CREATE TABLE studies (
-    study_instance_uid TEXT PRIMARY KEY,
-    first_arrival REAL NOT NULL,
-    last_arrival REAL NOT NULL,
-    collecting INTEGER NOT NULL,
-    note TEXT NOT NULL DEFAULT '',
-    wanted TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE TABLE revisions (
-    study_instance_uid TEXT NOT NULL REFERENCES studies,
-    number INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    cause TEXT NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    predecessor INTEGER,
-    created REAL NOT NULL,
-    changed REAL NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    run INTEGER NOT NULL DEFAULT 1,
-    PRIMARY KEY (study_instance_uid, number)
-) STRICT;
-CREATE TABLE revision_inputs (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    sop_instance_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    used INTEGER NOT NULL,
-    PRIMARY KEY (study_instance_uid, number, sop_instance_uid)
-) STRICT;
-CREATE TABLE deliveries (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    destination TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    run INTEGER NOT NULL DEFAULT 1,
-    changed REAL NOT NULL,
-    PRIMARY KEY (study_instance_uid, number, destination)
-) STRICT;
-CREATE TABLE delivery_items (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    destination TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    sop_instance_uid TEXT NOT NULL,
-    path TEXT NOT NULL,
-    acknowledged REAL,
-    PRIMARY KEY (study_instance_uid, number, destination, position)
-) STRICT;
-CREATE TABLE retries (id INTEGER PRIMARY KEY, study_instance_uid TEXT NOT NULL) STRICT;
-"""
-
-
-class Arrival(Enum):
-    """What the journal knew of an instance when it arrived."""
-
-    NEW = auto()
-    REPEATED = auto()
-    CONFLICTING = auto()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredInstance:
-    """One received instance.
-
-    Parameters
-    ----------
-    sop_instance_uid, study_instance_uid, series_instance_uid, sop_class_uid
-        As the data set states them.
-    transfer_syntax_uid
-        Of the file.
-    sha256
-        Of the data set, in hexadecimal.
-    calling_ae_title, called_ae_title
-        Of the association that brought it first.
-    path
-        Relative to the spool's instance folder.
-    size
-        Of the file [bytes].
-    received
-        When it arrived first [s since the epoch].
-    """
-
-    sop_instance_uid: str
-    sha256: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    calling_ae_title: str
-    called_ae_title: str
-    path: str
-    size: int
-    received: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyRecord:
-    """One study.
-
-    Parameters
-    ----------
-    study_instance_uid
-        The study.
-    first_arrival, last_arrival
-        Of the current collection of instances [s since the epoch].
-    collecting
-        Whether instances have arrived, or processing was asked for, that no revision covers.
-    note
-        What is being waited for, in words.
-    wanted
-        Why a new revision was asked for even with the same instances; empty when none was.
-    """
-
-    study_instance_uid: str
-    first_arrival: float
-    last_arrival: float
-    collecting: bool
-    note: str
-    wanted: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RevisionRecord:
-    """One revision of one study.
-
-    Parameters
-    ----------
-    study_instance_uid, number
-        Which one; numbers count from 1.
-    state
-        Where it is.
-    cause
-        Why it was made.
-    reason
-        Why it is in `state`; empty when that needs no words.
-    predecessor
-        The revision that it replaces; None for the first that gave a result.
-    created
-        When its inputs were fixed [s since the epoch].
-    changed
-        When `state` changed last.
-    attempts
-        Computations begun.
-    run
-        Counts the times that it was handed to the engine.
-    """
-
-    study_instance_uid: str
-    number: int
-    state: RevisionState
-    cause: str
-    reason: str
-    predecessor: int | None
-    created: float
-    changed: float
-    attempts: int
-    run: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryRecord:
-    """The delivery of one revision to one destination.
-
-    Parameters
-    ----------
-    study_instance_uid, number, destination
-        Which one.
-    state
-        Where it is.
-    reason
-        What went wrong last; empty when nothing did.
-    attempts
-        Associations tried.
-    run
-        Counts the times that it was handed to the engine.
-    changed
-        When any of this changed last [s since the epoch].
-    sent, planned
-        Instances acknowledged, and in all.
-    """
-
-    study_instance_uid: str
-    number: int
-    destination: str
-    state: DeliveryState
-    reason: str
-    attempts: int
-    run: int
-    changed: float
-    sent: int
-    planned: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryItem:
-    """One object of a delivery: its UID, and its file relative to the revision's folder."""
-
-    sop_instance_uid: str
-    path: str
+from cestle.spool.records import (
+    Arrival,
+    DeliveryItem,
+    DeliveryRecord,
+    RevisionRecord,
+    StoredInstance,
+    StudyRecord,
+)
 
 
 class Journal:
-    """The journal file; safe to use from several threads and several processes.
+    """The journal; safe to use from several threads and several processes.
 
     Parameters
     ----------
-    path
-        SQLite file; made when absent. It must be on a local disk.
-
-    Raises
-    ------
-    SpoolError
-        When it cannot be opened or was written by a newer version.
+    database
+        Where it is kept.
+    actor
+        Who works with it, for the audit trail, whose entries are part of the same transactions.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        try:
-            self._connection = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=30.0
-            )
-            self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                self._connection.execute(f"PRAGMA {pragma}").close()
-        except sqlite3.Error as fault:
-            raise SpoolError(f"journal {path} cannot be opened: {fault}") from fault
-        self._migrate(path)
-
-    def _migrate(self, path: Path) -> None:
-        with self._transaction() as run:
-            found = run("PRAGMA user_version")[0][0]
-            if found > _VERSION:
-                raise SpoolError(
-                    f"journal {path} has version {found}, this cestle knows {_VERSION}; install "
-                    "the newer version again"
-                )
-            if found == 0:
-                for statement in _SCHEMA.split(";"):
-                    run(statement)
-                run(f"PRAGMA user_version = {_VERSION}")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator["_Run"]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield _Run(self._connection)
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as fault:
-                self._roll_back()
-                raise SpoolError(f"the journal cannot be used: {fault}") from fault
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    def _read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            try:
-                return _Run(self._connection)(statement, *values)
-            except sqlite3.Error as fault:
-                raise SpoolError(f"the journal cannot be read: {fault}") from fault
+    def __init__(self, database: Database, *, actor: str = "cestle") -> None:
+        self._database = database
+        self._actor = actor
+        self._transaction = database.transaction
+        self._read = database.read
 
     # What arrives
 
@@ -367,18 +99,35 @@ class Journal:
                 )
         return arrival
 
-    def ask_for_revision(self, study_instance_uid: str, *, why: str, now: float) -> bool:
-        """Ask for a new revision with what there is; False when the study is unknown."""
+    def ask_for_revision(
+        self, study_instance_uid: str, *, why: str, now: float, options: str = ""
+    ) -> bool:
+        """Ask for a new revision with what there is; False when the study is unknown.
+
+        Parameters
+        ----------
+        study_instance_uid
+            The study.
+        why
+            For the record; not empty.
+        now
+            The time [s since the epoch].
+        options
+            How it is to be processed, as the caller writes it down; empty for as before.
+        """
         with self._transaction() as run:
             if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
                 return False
-            _open_collection(run, study_instance_uid, now, why)
+            _open_collection(run, study_instance_uid, now, why, options)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, now, what="revision", why=why)
         return True
 
     def instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
         """Everything received of a study, in order of arrival."""
         rows = self._read(
-            "SELECT * FROM instances WHERE study_instance_uid = ? ORDER BY received, rowid",
+            "SELECT * FROM instances WHERE study_instance_uid = ? "
+            "ORDER BY received, sop_instance_uid, sha256",
             study_instance_uid,
         )
         return tuple(StoredInstance(**dict(row)) for row in rows)
@@ -437,6 +186,7 @@ class Journal:
         used: frozenset[str],
         cause: str,
         now: float,
+        options: str = "",
     ) -> RevisionRecord | None:
         """Fix the inputs of the next revision and end the collection, in one commit.
 
@@ -452,6 +202,8 @@ class Journal:
             Why the revision is made, in words.
         now
             The time [s since the epoch].
+        options
+            How it is to be processed, as the caller writes it down.
 
         Returns
         -------
@@ -465,26 +217,37 @@ class Journal:
             number = (
                 1
                 + run(
-                    "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE study_instance_uid = ?",
+                    "SELECT COALESCE(MAX(number), 0) AS last FROM revisions "
+                    "WHERE study_instance_uid = ?",
                     uid,
-                )[0][0]
+                )[0]["last"]
             )
             predecessor = run(
-                "SELECT MAX(number) FROM revisions WHERE study_instance_uid = ? "
+                "SELECT MAX(number) AS last FROM revisions WHERE study_instance_uid = ? "
                 "AND state IN ('delivering', 'done', 'undelivered')",
                 uid,
-            )[0][0]
+            )[0]["last"]
             run(
                 "INSERT INTO revisions (study_instance_uid, number, state, cause, predecessor, "
-                "created, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now),
+                "created, changed, options) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now, options),
             )
             for one in inputs:
                 run(
-                    "INSERT INTO revision_inputs VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO revision_inputs (study_instance_uid, number, sop_instance_uid, "
+                    "sha256, used) VALUES (?, ?, ?, ?, ?)",
                     *(uid, number, one.sop_instance_uid, one.sha256),
                     int(one.sop_instance_uid in used),
                 )
+            self._audit(
+                run,
+                AuditEvent.INPUTS_FIXED,
+                uid,
+                now,
+                revision=number,
+                cause=cause,
+                instances=len(inputs),
+            )
         return self.revision(uid, number)
 
     def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
@@ -515,7 +278,8 @@ class Journal:
         rows = self._read(
             "SELECT instances.* FROM instances JOIN revision_inputs "
             "USING (study_instance_uid, sop_instance_uid, sha256) "
-            "WHERE study_instance_uid = ? AND number = ? ORDER BY received, instances.rowid",
+            "WHERE study_instance_uid = ? AND number = ? "
+            "ORDER BY received, sop_instance_uid, sha256",
             study_instance_uid,
             number,
         )
@@ -553,13 +317,17 @@ class Journal:
                 return None
             run(
                 "UPDATE revisions SET state = ?, reason = ?, changed = ?, "
-                "attempts = MAX(0, attempts + ?), run = run + ? "
+                "attempts = attempts + ?, run = run + ? "
                 "WHERE study_instance_uid = ? AND number = ?",
                 *(state.value, reason, now),
                 {Event.START: 1, Event.INTERRUPT: -1}.get(event, 0),
                 int(event is Event.RETRY),
                 *(uid, number),
             )
+            if state in (RevisionState.PARKED, RevisionState.FAILED):
+                told = {"revision": number, "state": state.value, "reason": reason}
+                outcome = Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.RESULTS_MADE, uid, now, outcome, **told)
         return self.revision(uid, number)
 
     def note_attempt(self, revision: RevisionRecord, reason: str, *, now: float) -> None:
@@ -619,7 +387,17 @@ class Journal:
             )
             if not changed:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
+            self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                )
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
                     "changed) VALUES (?, ?, ?, ?, ?)",
@@ -627,7 +405,8 @@ class Journal:
                 )
                 for position, item in enumerate(items):
                     run(
-                        "INSERT INTO delivery_items VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                        "INSERT INTO delivery_items (study_instance_uid, number, destination, "
+                        "position, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?, ?)",
                         *(uid, number, destination, position, item.sop_instance_uid, item.path),
                     )
 
@@ -637,7 +416,8 @@ class Journal:
             "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent "
             "FROM deliveries LEFT JOIN delivery_items "
             "USING (study_instance_uid, number, destination) "
-            "WHERE study_instance_uid = ? AND number = ? GROUP BY destination "
+            "WHERE study_instance_uid = ? AND number = ? "
+            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
             "ORDER BY destination",
             study_instance_uid,
             number,
@@ -690,6 +470,11 @@ class Journal:
                     number,
                 )
             }
+            if state is not DeliveryState.WAITING:
+                told = {"revision": number, "destination": delivery.destination, "reason": reason}
+                whole = state is DeliveryState.DELIVERED
+                outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
             if DeliveryState.WAITING.value in states:
                 return
             whole = states == {DeliveryState.DELIVERED.value}
@@ -715,6 +500,8 @@ class Journal:
         """Ask the node to try again what it set aside of a study."""
         with self._transaction() as run:
             run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, time.time(), what="retry")
 
     def take_retries(self, *, now: float) -> tuple[str, ...]:
         """Put back to work what retries were asked for; the studies, once each."""
@@ -725,50 +512,55 @@ class Journal:
                 _put_back(run, uid, now)
         return studies
 
-
-class _Run:
-    """Executes a statement and returns its rows."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        cursor = self._connection.execute(statement, values)
-        try:
-            return cursor.fetchall()
-        finally:
-            cursor.close()
+    def _audit(
+        self,
+        run: Statements,
+        event: AuditEvent,
+        study: str,
+        now: float,
+        outcome: Outcome = Outcome.SUCCESS,
+        **detail: Any,
+    ) -> None:
+        note = AuditNote(
+            event=event, outcome=outcome, actor=self._actor, study=study, detail=detail
+        )
+        append(run, note, now=now)
 
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
 
 
-def _open_collection(run: _Run, study_instance_uid: str, now: float, wanted: str) -> None:
+def _open_collection(
+    run: Statements, study_instance_uid: str, now: float, wanted: str, options: str = ""
+) -> None:
     # The longest wait counts from the first arrival of this collection, so a study that was
     # closed begins anew.
     run(
-        "INSERT INTO studies (study_instance_uid, first_arrival, last_arrival, collecting, wanted) "
-        "VALUES (?, ?, ?, 1, ?) ON CONFLICT (study_instance_uid) DO UPDATE SET "
-        "first_arrival = CASE WHEN collecting THEN first_arrival ELSE excluded.first_arrival END, "
-        "last_arrival = excluded.last_arrival, collecting = 1, "
-        "wanted = CASE WHEN excluded.wanted = '' THEN wanted ELSE excluded.wanted END",
-        *(study_instance_uid, now, now, wanted),
+        "INSERT INTO studies (study_instance_uid, first_arrival, last_arrival, collecting, wanted, "
+        "wanted_options) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (study_instance_uid) DO UPDATE SET "
+        "first_arrival = CASE WHEN studies.collecting = 1 THEN studies.first_arrival "
+        "ELSE excluded.first_arrival END, last_arrival = excluded.last_arrival, collecting = 1, "
+        "wanted = CASE WHEN excluded.wanted = '' THEN studies.wanted ELSE excluded.wanted END, "
+        "wanted_options = CASE WHEN excluded.wanted_options = '' THEN studies.wanted_options "
+        "ELSE excluded.wanted_options END",
+        *(study_instance_uid, now, now, wanted, options),
     )
 
 
-def _end_collection(run: _Run, study: StudyRecord, note: str) -> bool:
+def _end_collection(run: Statements, study: StudyRecord, note: str) -> bool:
     return bool(
         run(
-            "UPDATE studies SET collecting = 0, note = ?, wanted = '' "
+            "UPDATE studies SET collecting = 0, note = ?, wanted = '', wanted_options = '' "
             "WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
-            "RETURNING study_instance_uid",
-            *(note, study.study_instance_uid, study.last_arrival, study.wanted),
+            "AND wanted_options = ? RETURNING study_instance_uid",
+            *(note, study.study_instance_uid, study.last_arrival),
+            *(study.wanted, study.wanted_options),
         )
     )
 
 
-def _put_back(run: _Run, study_instance_uid: str, now: float) -> None:
+def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
     latest = run(
         "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
         "ORDER BY number DESC LIMIT 1",
