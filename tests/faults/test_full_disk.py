@@ -9,6 +9,7 @@ import pytest
 from cestle.net.listener import Listener
 from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
+from cestle.spool.journal import Journal
 from faults.strangers import plain_data_set, stores
 from node.rig import ROOT, node_config
 
@@ -35,19 +36,18 @@ def send(tmp_path, spool):
     """Sends one instance of 32 kB to a listener on that spool; its status."""
     del spool
     config = node_config(tmp_path)
-    journal = DataFolder.of(config).open_journal()
-    intake = Intake.of(config, journal)
-    intake.recover()
-    listener = Listener(config, store=intake.store, quarantine=intake.quarantine)
-    listener.start()
+    with DataFolder.of(config).open_database() as database:
+        intake = Intake.of(config, Journal(database))
+        intake.recover()
+        listener = Listener(config, store=intake.store, quarantine=intake.quarantine)
+        listener.start()
 
-    def send(number):
-        uid = f"{ROOT}.4.{number}"
-        return stores(listener.port, [(uid, plain_data_set(uid, pixels=bytes(32_000)))])[0]
+        def send(number):
+            uid = f"{ROOT}.4.{number}"
+            return stores(listener.port, [(uid, plain_data_set(uid, pixels=bytes(32_000)))])[0]
 
-    yield send
-    listener.stop(grace_seconds=0.5)
-    journal.close()
+        yield send
+        listener.stop(grace_seconds=0.5)
 
 
 def test_a_full_disk_refuses_until_there_is_room(send, spool):

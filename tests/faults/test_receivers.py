@@ -12,6 +12,7 @@ from cestle.service.layout import DataFolder
 from cestle.service.receivers import Receivers
 from cestle.service.status import list_studies
 from cestle.spool.files import SpoolFiles
+from cestle.spool.journal import Journal
 from faults.strangers import plain_data_set, stores
 from net.raw_client import RELEASE_REQUEST, RawClient, association_request
 from node.rig import ROOT, node_config, wait_until
@@ -76,11 +77,9 @@ def test_both_work_and_one_that_is_killed_takes_nothing_with_it(receivers, confi
         thread.join()
     wait_until(lambda: receivers.pids[0] not in (0, first), what="a new receiver")
     assert receivers.pids[1] == second
-    journal = DataFolder.of(config).open_journal()
-    try:
-        stored = {one.sop_instance_uid: one for one in journal.instances(f"{ROOT}.9")}
-    finally:
-        journal.close()
+    with DataFolder.of(config).open_database() as database:
+        found = Journal(database).instances(f"{ROOT}.9")
+    stored = {one.sop_instance_uid: one for one in found}
     assert acknowledged <= set(stored)
     spool = config.node.data_dir / "spool"
     assert all((spool / "instances" / one.path).is_file() for one in stored.values())
