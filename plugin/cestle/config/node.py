@@ -181,11 +181,18 @@ def _rises(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and numbers[0] < numbers[1]
 
 
+B0MethodName = Literal[
+    "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
+]
+B1MethodName = Literal["none", "divide", "additive", "calibration"]
+MrsMethodName = Literal["linear_combination", "paper"]
+
+
 class MrsSection(_Section):
     """How MEGA-PRESS spectra are analysed, and the limits of their quality."""
 
     enabled: bool = True
-    method: Literal["linear_combination", "paper"] = "linear_combination"
+    method: MrsMethodName = "linear_combination"
     bootstrap_draws: Annotated[int, Field(ge=0, le=10_000)] = 200
     gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
     glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
@@ -216,11 +223,9 @@ class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
     registration: bool = True
-    b0_method: Literal[
-        "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
-    ] = "pooled"
+    b0_method: B0MethodName = "pooled"
     smooth_b0: bool = False
-    b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
+    b1_method: B1MethodName = "calibration"
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0

@@ -82,16 +82,37 @@ def read_label_map(
         _require_inside(region, reference)
         regions.append(region)
     if not regions:
-        numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
-        raise ProtocolError(
-            f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
-            "scheme that it was made with."
-        )
+        raise _no_labels(scheme)
     return tuple(regions)
 
 
+def require_labels(path: Path, *, schemes: Sequence[LabelScheme], scheme_name: str | None) -> None:
+    """Check that a file is a label map of a known scheme with regions in it.
+
+    Raises
+    ------
+    ProtocolError
+        When the scheme is not declared or unknown, the file is no label map, or holds none of
+        the labels.
+    GeometryError
+        When its place is not known for certain.
+    """
+    scheme = _scheme(path, schemes, scheme_name)
+    labels, _ = load_labels(path)
+    if not np.isin(labels, [label for label, _, _ in scheme.labels]).any():
+        raise _no_labels(scheme)
+
+
+def _no_labels(scheme: LabelScheme) -> ProtocolError:
+    numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
+    return ProtocolError(
+        f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
+        "scheme that it was made with."
+    )
+
+
 def _scheme(path: Path, schemes: Sequence[LabelScheme], scheme_name: str | None) -> LabelScheme:
-    name = _declared_scheme(path) or scheme_name
+    name = declared_scheme(path) or scheme_name
     known = {scheme.name: scheme for scheme in schemes}
     if name is None:
         raise ProtocolError(
@@ -106,7 +127,14 @@ def _scheme(path: Path, schemes: Sequence[LabelScheme], scheme_name: str | None)
     return known[name]
 
 
-def _declared_scheme(path: Path) -> str | None:
+def declared_scheme(path: Path) -> str | None:
+    """Name of the scheme in the JSON file beside a label map; None where there is none.
+
+    Raises
+    ------
+    ProtocolError
+        When that file cannot be read.
+    """
     stem = path.name
     for suffix in _SUFFIXES:
         if stem.lower().endswith(suffix):

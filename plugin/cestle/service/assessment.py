@@ -25,6 +25,7 @@ from cestle.study.completeness import (
 from cestle.study.roles import Classified, Role, RuleSet, classify
 
 _NOT_USED: Final = frozenset({Role.OWN_OUTPUT, Role.VENDOR_PICTURE, Role.IGNORED})
+_SPECTRA: Final = frozenset({Role.MRS_MEGA, Role.MRS_WATER})
 _LARGEST_CACHE: Final = 20_000
 _log = structlog.get_logger(__name__)
 
@@ -114,6 +115,9 @@ class CompletenessAssessor:
             assessment=Assessment(
                 ready=verdict.state is not State.WAIT,
                 reason=verdict.reason,
+                spectra=frozenset(
+                    one.facts.sop_instance_uid for one in classified if one.role in _SPECTRA
+                ),
                 used=frozenset(
                     one.facts.sop_instance_uid for one in classified if one.role not in _NOT_USED
                 ),

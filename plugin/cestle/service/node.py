@@ -21,6 +21,7 @@ from cestle.errors import CestleError, ConfigError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.fingerprint import recipe
 from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.receiver import Receiver
@@ -111,7 +112,12 @@ class Worker:
         engine = DurableEngine(folder.engine, executor_id=_worker_name(self._config))
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
-        assembly = Assembly(journal=journal, assess=assess)
+        assembly = Assembly(
+            journal=journal,
+            assess=assess,
+            recipe=lambda: recipe(self._config),
+            plan=workflow.plan_again,
+        )
         dispatcher = Dispatcher(
             journal=journal,
             engine=engine,

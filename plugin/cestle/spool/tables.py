@@ -61,6 +61,7 @@ _table(
     _words("note"),
     _words("wanted"),
     _words("wanted_options"),
+    _count("hurried"),
 )
 _table(
     "revisions",
@@ -75,6 +76,8 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _words("options"),
+    _words("fingerprint"),
+    _words("repeated"),
 )
 _table(
     "revision_inputs",

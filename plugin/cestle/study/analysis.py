@@ -45,6 +45,7 @@ from cestle.study.results import (
     GluCestResult,
     MotionResult,
     RegionResult,
+    RequestedOptions,
     Status,
     StudyResults,
 )
@@ -131,6 +132,7 @@ class Provenance:
     software_version: str
     templates_version: str
     revision: int
+    options: RequestedOptions = field(default_factory=RequestedOptions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -265,6 +267,7 @@ def analyse_study(
         partial_volume=partial_volume,
         motion=_motion(scan),
         onset_side=inputs.onset_side,
+        options=provenance.options,
     )
     return StudyAnalysis(
         inputs=inputs,

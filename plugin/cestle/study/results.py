@@ -156,6 +156,22 @@ class MotionResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestedOptions:
+    """What a person asked for, beside the configuration, when the study was processed.
+
+    Parameters
+    ----------
+    form
+        The options that were set, as a JSON tree.
+    words
+        One line for each of them.
+    """
+
+    form: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResults:
     """All numbers of one revision of one study.
 
@@ -182,6 +198,8 @@ class StudyResults:
         Motion between the saturation images; None when they were not registered.
     onset_side
         As stated by an order or a person; None when nobody did.
+    options
+        What a person asked for beside the configuration.
     notes
         How offsets became known, and what was left aside.
     outputs
@@ -205,6 +223,7 @@ class StudyResults:
     comparison: MethodComparison | None = None
     partial_volume: dict[str, float] = field(default_factory=dict)
     motion: MotionResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -227,6 +246,7 @@ class StudyResults:
                 "version": self.software_version,
                 "templates": self.templates_version,
             },
+            "options": dict(self.options.form),
             "status": self.status.value,
             "reasons": list(self.reasons),
             "notes": list(self.notes),
