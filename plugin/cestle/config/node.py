@@ -156,6 +156,7 @@ class StudySection(_Section):
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+    performed_quiet_seconds: Annotated[float, Field(ge=0)] = 3.0
 
     @model_validator(mode="after")
     def _patience_grows(self) -> Self:

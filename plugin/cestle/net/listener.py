@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from pynetdicom import AE, evt
@@ -22,6 +22,7 @@ from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import ReceivedInstance, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.peers import Admission, PeerRules
+from cestle.net.performed_steps import PERFORMED_STEP, StepKeeper, StepProvider
 from cestle.net.secure import server_context
 from cestle.net.server import MAXIMUM_PDU_BYTES, NEGOTIATION_SECONDS, GuardedServer
 
@@ -47,9 +48,18 @@ class Listener:
         Called with each instance, in the association's thread, so several at a time.
     quarantine
         Called with the bytes of what cannot be parsed.
+    steps
+        Keeps performed procedure steps; None to take none.
     """
 
-    def __init__(self, config: NodeConfig, *, store: Store, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        store: Store,
+        quarantine: Quarantine,
+        steps: StepKeeper | None = None,
+    ) -> None:
         prepare_library()
         self._config = config
         self._store = store
@@ -57,6 +67,11 @@ class Listener:
         self._rules = PeerRules.from_config(config)
         self._admitted: weakref.WeakSet[Association] = weakref.WeakSet()
         self._entity = _application_entity(config)
+        self._more_handlers: list[tuple[Any, Any]] = []
+        if steps is not None:
+            self._entity.add_supported_context(PERFORMED_STEP, list(UNCOMPRESSED))
+            provider = StepProvider(steps, admits=self._admitted.__contains__)
+            self._more_handlers += provider.handlers
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -83,6 +98,7 @@ class Listener:
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_echo),
                 (evt.EVT_C_STORE, self._on_store),
+                *self._more_handlers,
             ],
             server_class=GuardedServer,
             knows_address=self._rules.knows_address,

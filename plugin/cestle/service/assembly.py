@@ -14,6 +14,7 @@ from cestle.service.fingerprint import fingerprint
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import Event, next_state
 from cestle.spool.records import DeliveryItem, RevisionRecord, StoredInstance, StudyRecord
+from cestle.study.performed_steps import PerformedStep
 
 _log = structlog.get_logger(__name__)
 
@@ -28,12 +29,15 @@ class Gathered:
         One for each SOP Instance UID, the newest where there are several.
     first_arrival, last_arrival, now
         Times [s since the epoch].
+    steps
+        What the scanner says of its own work.
     """
 
     instances: tuple[StoredInstance, ...]
     first_arrival: float
     last_arrival: float
     now: float
+    steps: tuple[PerformedStep, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +82,15 @@ class Assembly:
         Hash of what is done with any study at present.
     plan
         What each destination gets of a revision that has results; None when they are gone.
+    steps
+        Performed procedure steps of a study.
     """
 
     journal: Journal
     assess: Assess
     recipe: Callable[[], str]
     plan: Callable[[RevisionRecord], Plan | None]
+    steps: Callable[[str], tuple[PerformedStep, ...]]
 
     def step(self, now: float) -> None:
         """Look at every study that is being collected, once."""
@@ -106,6 +113,7 @@ class Assembly:
                 first_arrival=study.first_arrival,
                 last_arrival=study.last_arrival,
                 now=now,
+                steps=self.steps(uid),
             )
         )
         if not (assessment.ready or study.hurried):

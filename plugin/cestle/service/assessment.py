@@ -22,6 +22,7 @@ from cestle.study.completeness import (
     assess_completeness,
     take_inventory,
 )
+from cestle.study.performed_steps import PerformedStep, performed_of
 from cestle.study.roles import Classified, Role, RuleSet, classify
 
 _NOT_USED: Final = frozenset({Role.OWN_OUTPUT, Role.VENDOR_PICTURE, Role.IGNORED})
@@ -36,6 +37,7 @@ class _Judged:
 
     arrival: float
     count: int
+    steps: tuple[PerformedStep, ...]
     ask_again_at: float
     assessment: Assessment
 
@@ -78,6 +80,7 @@ class CompletenessAssessor:
                 quiet_seconds=study.quiet_seconds,
                 partial_quiet_seconds=study.partial_quiet_seconds,
                 max_wait_minutes=study.max_wait_minutes,
+                performed_quiet_seconds=study.performed_quiet_seconds,
             ),
         )
 
@@ -88,6 +91,7 @@ class CompletenessAssessor:
         if (
             before is not None
             and (before.arrival, before.count) == (gathered.last_arrival, len(gathered.instances))
+            and before.steps == gathered.steps
             and gathered.now < before.ask_again_at
         ):
             return before.assessment
@@ -106,11 +110,15 @@ class CompletenessAssessor:
             now=_moment(gathered.now),
             last_arrival=_moment(gathered.last_arrival),
             first_arrival=_moment(gathered.first_arrival),
+            performed=performed_of(
+                gathered.steps, {one.sop_instance_uid for one in gathered.instances}
+            ),
         )
         again = verdict.ask_again_at
         return _Judged(
             arrival=gathered.last_arrival,
             count=len(gathered.instances),
+            steps=gathered.steps,
             ask_again_at=gathered.now if again is None else again.timestamp(),
             assessment=Assessment(
                 ready=verdict.state is not State.WAIT,

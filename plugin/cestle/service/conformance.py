@@ -42,6 +42,7 @@ from cestle.net.contexts import (
     UNCOMPRESSED,
     VERIFICATION,
 )
+from cestle.net.performed_steps import PERFORMED_STEP, STATUSES
 from cestle.net.sender import ACKNOWLEDGED
 from cestle.net.server import (
     HANDSHAKE_SECONDS,
@@ -140,6 +141,8 @@ def _facts(
         "uncompressed": UNCOMPRESSED,
         "sent_syntaxes": (EXPLICIT_LITTLE, IMPLICIT_LITTLE),
         "verification": VERIFICATION,
+        "performed_step": PERFORMED_STEP,
+        "step_statuses": {f"{code:04X}": words for code, words in STATUSES.items()},
         "uid_name": uid_name,
         "extended": {
             uid_name(uid): sorted(keywords) for uid, keywords in STANDARD_EXTENDED.items()

@@ -28,6 +28,7 @@ from cestle.service.receiver import Receiver
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
+from cestle.spool.performed_steps import PerformedSteps
 
 _LOOP_SECONDS: Final = 0.25
 _START_SECONDS: Final = 60.0
@@ -92,7 +93,8 @@ class Worker:
         from cestle.engine.durable import DurableEngine
         from cestle.service.assessment import CompletenessAssessor
 
-        journal = Journal(self._resources.enter_context(folder.open_database()))
+        database = self._resources.enter_context(folder.open_database())
+        journal = Journal(database)
         instances = folder.spool(self._config).instances
         assess = self._assess or CompletenessAssessor.of(self._config, instances)
         self._resources.callback(self._children.dismiss)
@@ -117,6 +119,7 @@ class Worker:
             assess=assess,
             recipe=lambda: recipe(self._config),
             plan=workflow.plan_again,
+            steps=PerformedSteps(database).of_study,
         )
         dispatcher = Dispatcher(
             journal=journal,

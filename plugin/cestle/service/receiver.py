@@ -24,6 +24,7 @@ from cestle.service.layout import DataFolder
 from cestle.service.lifeline import watch_parent
 from cestle.service.logs import configure_logging
 from cestle.spool.journal import Journal
+from cestle.spool.performed_steps import PerformedSteps
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -71,14 +72,20 @@ class Receiver:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = Journal(self._resources.enter_context(folder.open_database()))
+        database = self._resources.enter_context(folder.open_database())
+        journal = Journal(database)
         intake = Intake(
             files=folder.spool(self._config),
             journal=journal,
             redo_ae_title=self._config.node.redo_ae_title,
         )
         intake.recover()
-        self._listener = Listener(self._config, store=intake.store, quarantine=intake.quarantine)
+        self._listener = Listener(
+            self._config,
+            store=intake.store,
+            quarantine=intake.quarantine,
+            steps=PerformedSteps(database),
+        )
         self._listen(self._listener, deadline)
 
     def _listen(self, listener: Listener, deadline: float) -> None:

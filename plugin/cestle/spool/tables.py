@@ -113,5 +113,21 @@ _table(
     sa.Column("id", sa.Integer, primary_key=True),
     _text("study_instance_uid"),
 )
+_table(
+    "performed_steps",
+    _text("step_uid", key=True),
+    _text("study_instance_uid"),
+    _text("state"),
+    _text("calling_ae_title"),
+    _time("created"),
+    _time("changed"),
+    sa.Index("performed_steps_of_study", "study_instance_uid"),
+)
+_table(
+    "performed_instances",
+    _text("step_uid", key=True),
+    _text("series_instance_uid"),
+    _text("sop_instance_uid", key=True),
+)
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))
