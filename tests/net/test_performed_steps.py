@@ -178,8 +178,8 @@ def test_nothing_of_the_patient_is_kept(scanner, steps, database):
     scanner.send_n_create(begun(), PERFORMED_STEP, uid)
     scanner.send_n_set(ended(), PERFORMED_STEP, uid)
     assert steps.of_study(STUDY)[0].state is StepState.COMPLETED
-    for table in ("performed_steps", "performed_instances"):
-        rows = " ".join(str(dict(row)) for row in database.read(f"SELECT * FROM {table}"))
+    for statement in ("SELECT * FROM performed_steps", "SELECT * FROM performed_instances"):
+        rows = " ".join(str(dict(row)) for row in database.read(statement))
         assert uid in rows
         assert not [value for value in PLANTED if value in rows]
 
@@ -195,7 +195,7 @@ def test_a_record_that_cannot_be_written_is_said(tmp_path):
     """0x0213 when the step is not safe, so that the scanner sends it again."""
 
     class Broken:
-        def create(self, step, *, calling_ae_title):
+        def create(self, *_, **__):
             raise SpoolError("the journal cannot be written")
 
         def change(self, *_, **__):

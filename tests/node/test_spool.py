@@ -97,7 +97,7 @@ def test_a_write_that_fails_leaves_nothing(intake, files, journal):
     with pytest.raises(SpoolError, match="cannot be written") as caught:
         intake.store(received())
     assert caught.value.dimse_status == 0xA700
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert journal.instances("1.2.3") == ()
 
 
@@ -166,7 +166,7 @@ def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     assert not orphan.exists()
     [aside] = (files.root / "quarantine").iterdir()
     assert aside.read_bytes() == b"never acknowledged"
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert [one.sop_instance_uid for one in journal.instances("1.2.3")] == ["1.2.3.1"]
     intake.store(received(2))
     assert lost.is_file()

@@ -5,7 +5,8 @@ enqueues its successor with a delay, so a pause of hours holds no thread and sur
 and no sleeping thread delays a stop.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ _PROTOCOL: Final = "wf-1"
 """Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
 _ACTIVE: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 _DRAIN_SECONDS: Final = 20
+_QUEUE_THREAD: Final = "queue-worker-"
+"""How dbos begins the names of its threads; one for each queue, then its name."""
 _RECOVERIES: Final = 100
 
 
@@ -44,6 +47,8 @@ class DurableEngine:
         How often queues are looked at [s].
     grace_s
         How long another worker has to be gone before its work is taken over [s].
+    took_over
+        Told how many jobs were taken over from a worker that died.
     """
 
     def __init__(
@@ -53,7 +58,9 @@ class DurableEngine:
         executor_id: str = "cestle-worker",
         polling_s: float = 0.2,
         grace_s: float = GRACE_SECONDS,
+        took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._took_over = took_over
         self._database = database
         self._executor_id = executor_id
         self._polling_s = polling_s
@@ -76,7 +83,12 @@ class DurableEngine:
         if isinstance(self._database, Path):
             self._engine = _sqlite_engine(self._database)
         else:
-            self._takeover = Takeover(self._database, self._executor_id, grace_s=self._grace_s)
+            self._takeover = Takeover(
+                self._database,
+                self._executor_id,
+                grace_s=self._grace_s,
+                took_over=self._took_over,
+            )
             self._takeover.claim_name()
         DBOS.destroy(destroy_registry=True)
         DBOS(config=self._config())
@@ -116,6 +128,11 @@ class DurableEngine:
                 load_output=False,
             )
         )
+
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds whose queue nobody looks at in this process, so that their jobs would wait."""
+        threads = {thread.name for thread in threading.enumerate()}
+        return tuple(kind for kind in self._kinds if f"{_QUEUE_THREAD}{kind}" not in threads)
 
     def stop(self) -> None:
         """Take no more jobs, wait until attempts under way have returned, close the database."""

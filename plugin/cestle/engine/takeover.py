@@ -9,6 +9,7 @@ name came back, which a container never does.
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -35,12 +36,22 @@ class Takeover:
         Name of this worker.
     grace_s
         How long another name has to be free before its jobs are taken over [s].
+    took_over
+        Told how many jobs were taken over from one that died.
     """
 
-    def __init__(self, url: str, executor_id: str, *, grace_s: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        executor_id: str,
+        *,
+        grace_s: float = GRACE_SECONDS,
+        took_over: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._url = url
         self._executor_id = executor_id
         self._grace_s = grace_s
+        self._took_over = took_over
         self._name = self._lock(executor_id)
         self._stopping = threading.Event()
         self._free_since: dict[str, float] = {}
@@ -122,6 +133,7 @@ class Takeover:
                 DBOS.resume_workflows(identifiers, queue_name=queue)
         finally:
             lock.release()
+        self._took_over(sum(len(identifiers) for identifiers in jobs.values()))
         _log.warning(
             "work of a dead worker taken over",
             worker=name,

@@ -5,12 +5,13 @@ no timer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from cestle.config.options import StudyOptions
 from cestle.service.fingerprint import fingerprint
+from cestle.service.meters import Meters
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import Event, next_state
 from cestle.spool.records import DeliveryItem, RevisionRecord, StoredInstance, StudyRecord
@@ -84,6 +85,8 @@ class Assembly:
         What each destination gets of a revision that has results; None when they are gone.
     steps
         Performed procedure steps of a study.
+    meters
+        What is measured.
     """
 
     journal: Journal
@@ -91,6 +94,7 @@ class Assembly:
     recipe: Callable[[], str]
     plan: Callable[[RevisionRecord], Plan | None]
     steps: Callable[[str], tuple[PerformedStep, ...]]
+    meters: Meters = field(default_factory=Meters)
 
     def step(self, now: float) -> None:
         """Look at every study that is being collected, once."""
@@ -136,6 +140,7 @@ class Assembly:
             fingerprint=mark,
         )
         if revision is not None:
+            self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
                 study=uid,

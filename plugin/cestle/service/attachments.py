@@ -36,7 +36,7 @@ class Regions:
         SpoolError
             When they cannot be written.
         """
-        spool = DataFolder.existing(config).spool(config)
+        spool = DataFolder.existing(config).spool_of_commands(config)
         for content, file in self.files:
             spool.attach(content, file.suffix)
         return tuple(file for _, file in self.files)

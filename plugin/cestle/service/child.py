@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -42,15 +43,36 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(
         study=request["study_instance_uid"], revision=request["revision"]
     )
-    code, reason = _outcome(request)
-    outcome = {"exit_code": code, "reason": reason}
+    clock = StepClock()
+    code, reason = _outcome(request, clock)
+    outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
     write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
     return code
 
 
-def _outcome(request: dict[str, Any]) -> tuple[int, str]:
+class StepClock:
+    """Logs each step and measures it; a step is known by its first word."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, float]] = []
+
+    def __call__(self, step: str) -> None:
+        """A step begins, and the one before has ended."""
+        _log.info("computing", step=step)
+        self._begun.append((step.split()[0], time.monotonic()))
+
+    def seconds(self) -> dict[str, float]:
+        """How long each step took [s], when the last one has ended just now."""
+        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
+        found: dict[str, float] = {}
+        for (step, begin), end in zip(self._begun, ends, strict=True):
+            found[step] = found.get(step, 0.0) + end - begin
+        return found
+
+
+def _outcome(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     try:
-        return _compute(request)
+        return _compute(request, clock)
     except (InputError, ConfigError) as fault:
         return BAD_INPUT, str(fault)
     except CestleError as fault:
@@ -59,7 +81,7 @@ def _outcome(request: dict[str, Any]) -> tuple[int, str]:
         return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
 
 
-def _compute(request: dict[str, Any]) -> tuple[int, str]:
+def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     # Imported here, so that a failure to import is an outcome like any other.
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
 
@@ -79,7 +101,7 @@ def _compute(request: dict[str, Any]) -> tuple[int, str]:
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),
         ),
-        lambda step: _log.info("computing", step=step),
+        clock,
     )
     return EXIT_CODES[results.status], "; ".join(results.reasons)
 

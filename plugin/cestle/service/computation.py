@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -45,10 +45,16 @@ class Computed:
         Of the child; None when it was stopped because the node stops.
     reason
         What there is to say about it; empty for a complete result.
+    seconds
+        How long it took [s]; 0 for results that were there already.
+    steps
+        How long each step took, as the child says [s].
     """
 
     exit_code: int | None
     reason: str
+    seconds: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_results(self) -> bool:
@@ -98,20 +104,26 @@ class Computation:
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         before = _read_outcome(place / "computed.json")
         if before is not None:
-            return before
+            return replace(before, steps={})
         self._sweep(place)
         work = place.with_name(f"{place.name}.{secrets.token_hex(8)}.part")
         work.mkdir(parents=True)
         request = work / "request.json"
         content = self._request(revision, inputs, work, predecessor)
         write_durably(request, json.dumps(content).encode())
+        begin = time.monotonic()
         code, note = self._watch(request)
         told = _read_outcome(work / "outcome.json")
-        computed = Computed(exit_code=code, reason=_reason(code, note, told))
+        computed = Computed(
+            exit_code=code,
+            reason=_reason(code, note, told),
+            seconds=time.monotonic() - begin,
+            steps={} if told is None else told.steps,
+        )
         if not computed.has_results:
             shutil.rmtree(work)
             return computed
-        outcome = {"exit_code": code, "reason": computed.reason}
+        outcome = {"exit_code": code, "reason": computed.reason, "seconds": computed.steps}
         write_durably(work / "computed.json", json.dumps(outcome).encode())
         _put_in_place(work, place)
         return computed
@@ -196,7 +208,11 @@ def _read_outcome(file: Path) -> Computed | None:
     if not file.is_file():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    return Computed(exit_code=int(content["exit_code"]), reason=str(content["reason"]))
+    return Computed(
+        exit_code=int(content["exit_code"]),
+        reason=str(content["reason"]),
+        steps={str(step): float(taken) for step, taken in content.get("seconds", {}).items()},
+    )
 
 
 def _put_in_place(work: Path, place: Path) -> None:

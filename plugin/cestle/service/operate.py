@@ -5,6 +5,8 @@ at the moment or not.
 """
 
 import json
+import os
+import pwd
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,7 +76,7 @@ def reprocess(config: NodeConfig, study_instance_uid: str, wish: Wish) -> None:
     why = f"asked for: {' '.join(wish.reason.split())}"
     folder = DataFolder.existing(config)
     with folder.open_database() as database:
-        journal = Journal(database)
+        journal = Journal(database, actor=operator())
         options = _checked(config, folder, journal, study_instance_uid, wish)
         journal.ask_for_revision(
             study_instance_uid,
@@ -150,10 +152,18 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
         studies = [study_status(config, study_instance_uid).study_instance_uid]
     if studies:
         with DataFolder.existing(config).open_database() as database:
-            journal = Journal(database)
+            journal = Journal(database, actor=operator())
             for uid in studies:
                 journal.ask_for_retry(uid)
     return tuple(studies)
+
+
+def operator() -> str:
+    """Name of the person at the keyboard: the user of the operating system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def echo(config: NodeConfig, destination: str) -> float:

@@ -17,10 +17,11 @@ from cestle.engine.jobs import Ending, JobEngine, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
 from cestle.net.sender import send_instances
-from cestle.service.computation import BAD_INPUT, Computation, Computed
+from cestle.service.computation import BAD_INPUT, COMPLETE, PARTIAL, Computation, Computed
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
+from cestle.service.meters import Meters
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
 from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord
@@ -53,6 +54,8 @@ class Workflow:
         Set when the node stops.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     clock
         The time [s since the epoch].
     """
@@ -63,6 +66,7 @@ class Workflow:
     computation: Computation
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
+    meters: Meters = field(default_factory=Meters)
     clock: Callable[[], float] = time.time
 
     def kinds(self) -> tuple[JobKind, ...]:
@@ -104,6 +108,8 @@ class Workflow:
         if started is None:
             return Ending.DONE
         uid, number = started.study_instance_uid, started.number
+        if started.attempts == 1:
+            self.meters.step("queued", self.clock() - started.created)
         _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
         computed = self.computation.run(
             started,
@@ -116,6 +122,8 @@ class Workflow:
         """Record how a computation ended."""
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
+        if computed.seconds:
+            self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
             plan = self.plan(revision)
             self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
@@ -197,18 +205,19 @@ class Workflow:
         if not delivery.planned:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
+        begin = time.monotonic()
         try:
             self._send(delivery, destination)
         except InputError as fault:
-            self._note(delivery, DeliveryState.SET_ASIDE, str(fault))
+            self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
             state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault))
+            self._note(delivery, state, str(fault), begin)
             return Ending.DONE if fault.permanent else Ending.AGAIN
         if self.journal.unsent(delivery):
             return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "")
+        self._note(delivery, DeliveryState.DELIVERED, "", begin)
         return Ending.DONE
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
@@ -227,7 +236,17 @@ class Workflow:
             keep_going=lambda: not self.stopping.is_set(),
         )
 
-    def _note(self, delivery: DeliveryRecord, state: DeliveryState, reason: str) -> None:
+    def _note(
+        self,
+        delivery: DeliveryRecord,
+        state: DeliveryState,
+        reason: str,
+        begin: float | None = None,
+    ) -> None:
+        """Record how a delivery goes on; `begin` is when the attempt began, if there was one."""
+        if begin is not None:
+            result = "later" if state is DeliveryState.WAITING else state.value
+            self.meters.delivered(delivery.destination, result, time.monotonic() - begin)
         self.journal.note_delivery(delivery, state, reason=reason, now=self.clock())
         log = _log.warning if reason else _log.info
         log(
@@ -338,6 +357,14 @@ class Dispatcher:
         if key not in self._handed:
             self.engine.submit(kind, key, payload)
             self._handed[key] = now
+
+
+def _result(computed: Computed) -> str:
+    """How a computation ended, in a word of the metrics."""
+    if computed.exit_code is None:
+        return "interrupted"
+    words = {COMPLETE: "complete", PARTIAL: "partial", BAD_INPUT: "bad_input"}
+    return words.get(computed.exit_code, "fault")
 
 
 def delivery_kind(destination: str) -> str:

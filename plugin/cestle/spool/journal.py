@@ -4,10 +4,12 @@ It is the record that everything else follows: a process that was killed reads h
 to do. A commit survives a power failure. Times are seconds since the epoch, UTC.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cestle.errors import SpoolError
+from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
 from cestle.spool.records import (
@@ -27,10 +29,13 @@ class Journal:
     ----------
     database
         Where it is kept.
+    actor
+        Who works with it, for the audit trail, whose entries are part of the same transactions.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, actor: str = "cestle") -> None:
         self._database = database
+        self._actor = actor
         self._transaction = database.transaction
         self._read = database.read
 
@@ -122,6 +127,8 @@ class Journal:
             if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
                 return False
             _open_collection(run, study_instance_uid, now, why, options)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, now, what="revision", why=why)
             if at_once:
                 run(
                     "UPDATE studies SET hurried = 1 WHERE study_instance_uid = ?",
@@ -252,6 +259,15 @@ class Journal:
                     *(uid, number, one.sop_instance_uid, one.sha256),
                     int(one.sop_instance_uid in used),
                 )
+            self._audit(
+                run,
+                AuditEvent.INPUTS_FIXED,
+                uid,
+                now,
+                revision=number,
+                cause=cause,
+                instances=len(inputs),
+            )
         return self.revision(uid, number)
 
     def compute_again(
@@ -318,6 +334,16 @@ class Journal:
                     "DELETE FROM delivery_items WHERE study_instance_uid = ? AND number = ? "
                     "AND destination = ?",
                     *(uid, number, destination),
+                )
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                    cause=why,
                 )
                 _plan_delivery(run, revision, destination, items, now)
         return True
@@ -396,6 +422,10 @@ class Journal:
                 int(event is Event.RETRY),
                 *(uid, number),
             )
+            if state in (RevisionState.PARKED, RevisionState.FAILED):
+                told = {"revision": number, "state": state.value, "reason": reason}
+                outcome = Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.RESULTS_MADE, uid, now, outcome, **told)
         return self.revision(uid, number)
 
     def note_attempt(self, revision: RevisionRecord, reason: str, *, now: float) -> None:
@@ -455,7 +485,17 @@ class Journal:
             )
             if not changed:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
+            self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                )
                 _plan_delivery(run, revision, destination, items, now)
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
@@ -522,6 +562,11 @@ class Journal:
                     number,
                 )
             }
+            if state is not DeliveryState.WAITING:
+                told = {"revision": number, "destination": delivery.destination, "reason": reason}
+                whole = state is DeliveryState.DELIVERED
+                outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
             if DeliveryState.WAITING.value in states:
                 return
             whole = states == {DeliveryState.DELIVERED.value}
@@ -547,6 +592,8 @@ class Journal:
         """Ask the node to try again what it set aside of a study."""
         with self._transaction() as run:
             run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, time.time(), what="retry")
 
     def take_retries(self, *, now: float) -> tuple[str, ...]:
         """Put back to work what retries were asked for; the studies, once each."""
@@ -556,6 +603,20 @@ class Journal:
             for uid in studies:
                 _put_back(run, uid, now)
         return studies
+
+    def _audit(
+        self,
+        run: Statements,
+        event: AuditEvent,
+        study: str,
+        now: float,
+        outcome: Outcome = Outcome.SUCCESS,
+        **detail: Any,
+    ) -> None:
+        note = AuditNote(
+            event=event, outcome=outcome, actor=self._actor, study=study, detail=detail
+        )
+        append(run, note, now=now)
 
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:

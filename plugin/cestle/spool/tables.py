@@ -129,5 +129,19 @@ _table(
     _text("series_instance_uid"),
     _text("sop_instance_uid", key=True),
 )
+# Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
+_table(
+    "audit",
+    _number("seq"),
+    _text("time"),
+    _text("event"),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    _words("actor"),
+    _words("source"),
+    _words("study"),
+    _words("detail"),
+    _text("previous"),
+    _text("hash"),
+)
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))
