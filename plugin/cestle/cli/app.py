@@ -17,6 +17,7 @@ from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.export import export
 from cestle.cli.node import audit, check, echo, retry, serve, status
+from cestle.cli.pulling import pull
 from cestle.cli.simulation import simulate
 from cestle.cli.study import inspect, learn, process
 from cestle.errors import CestleError, ConfigError, InputError
@@ -54,6 +55,7 @@ app.command("simulate-basis")(simulate_basis)
 app.command()(status)
 app.command()(reprocess)
 app.command("run")(run_now)
+app.command()(pull)
 app.command()(retry)
 app.command()(echo)
 app.command()(check)

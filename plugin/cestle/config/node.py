@@ -151,6 +151,18 @@ class Destination(_Section):
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
 
 
+class Archive(_Section):
+    """A system that studies can be fetched from."""
+
+    name: Annotated[str, AfterValidator(_destination_name)]
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Port
+    tls: bool = False
+    retrieve: Literal["move", "get"] = "move"
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
 Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
 
 
@@ -328,6 +340,7 @@ class NodeConfig(_Section):
     node: NodeSection = NodeSection()
     peers: Annotated[tuple[Peer, ...], Field(min_length=1, strict=False)]
     destinations: Annotated[tuple[Destination, ...], Field(min_length=1, strict=False)]
+    archives: Annotated[tuple[Archive, ...], Field(strict=False)] = ()
     study: StudySection = StudySection()
     engine: EngineSection = EngineSection()
     analysis: AnalysisSection = AnalysisSection()
@@ -341,7 +354,18 @@ class NodeConfig(_Section):
         names = [destination.name for destination in self.destinations]
         for name in sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"destinations: the name '{name}' is used twice, expected once")
-        wanted = self.tls.enabled or any(destination.tls for destination in self.destinations)
+        archives = [archive.name for archive in self.archives]
+        for name in sorted({name for name in archives if archives.count(name) > 1}):
+            raise ValueError(f"archives: the name '{name}' is used twice, expected once")
+        peers = {peer.ae_title for peer in self.peers}
+        for archive in self.archives:
+            if archive.retrieve == "move" and archive.ae_title not in peers:
+                raise ValueError(
+                    f"archives: '{archive.name}' sends by C-MOVE, but {archive.ae_title} is none "
+                    'of the peers; add it there, or set retrieve = "get"'
+                )
+        called = [one.tls for one in self.destinations] + [one.tls for one in self.archives]
+        wanted = self.tls.enabled or any(called)
         if wanted and not self.tls.complete:
             raise ValueError(
                 "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"

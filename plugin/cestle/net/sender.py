@@ -4,8 +4,6 @@ An instance may have fallbacks, in other SOP classes. All of them are proposed, 
 destination accepts at negotiation decides which one it is sent; it never gets two.
 """
 
-import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -13,14 +11,13 @@ from typing import Final
 
 import structlog
 from pydicom import dcmread
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
 from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
+from cestle.net.entity import RequestingEntity
 from cestle.net.instances import OutgoingInstance
 from cestle.net.library import introduce, prepare_library
 from cestle.net.secure import client_context
@@ -34,35 +31,6 @@ Acknowledged = Callable[[OutgoingInstance], None]
 ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
 _REJECTED_TRANSIENT: Final = 0x02
 _log = structlog.get_logger(__name__)
-
-
-class _Entity(AE):
-    """An application entity whose sockets are set up and closed properly.
-
-    The library leaves Nagle's algorithm on, which delays every small message, and forgets to
-    close a socket that could not connect.
-    """
-
-    def __init__(self, ae_title: str) -> None:
-        super().__init__(ae_title)
-        self._sockets: list[socket.socket] = []
-
-    def _create_socket(
-        self,
-        assoc: Association,
-        address: AddressInformation,
-        tls_args: tuple[ssl.SSLContext, str] | None,
-    ) -> AssociationSocket:
-        transport = super()._create_socket(assoc, address, tls_args)
-        if transport.socket is not None:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(transport.socket)
-        return transport
-
-    def close_sockets(self) -> None:
-        """Close what a failed request left open."""
-        for one in self._sockets:
-            one.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +144,7 @@ def _associate(
     destination: Destination, config: NodeConfig, contexts: list[PresentationContext]
 ) -> Association:
     prepare_library()
-    entity = _Entity(ae_title=config.node.ae_title)
+    entity = RequestingEntity(ae_title=config.node.ae_title)
     introduce(entity)
     entity.connection_timeout = destination.timeout_seconds
     entity.acse_timeout = destination.timeout_seconds

@@ -43,6 +43,7 @@ from cestle.net.contexts import (
     VERIFICATION,
 )
 from cestle.net.performed_steps import PERFORMED_STEP, STATUSES
+from cestle.net.retrieval import FIND, GET, MODALITIES, MOVE
 from cestle.net.sender import ACKNOWLEDGED
 from cestle.net.server import (
     HANDSHAKE_SECONDS,
@@ -55,7 +56,7 @@ from cestle.service.processing import analysis_settings
 from cestle.study.analysis import Provenance, analyse_study
 
 TEMPLATE: Final = "conformance/statement.md.j2"
-_SECTIONS: Final = ("node.", "peers", "destinations", "study.", "tls.")
+_SECTIONS: Final = ("node.", "peers", "destinations", "archives", "study.", "tls.")
 """Parts of the configuration that concern the network."""
 _SAMPLE: Final = SimulationSettings(snr=None, t1_mm=4.0, matrix=64, pixel_mm=3.4)
 _SAMPLE_TIME: Final = datetime(2026, 1, 1)  # noqa: DTZ001  stands in no statement
@@ -142,6 +143,10 @@ def _facts(
         "sent_syntaxes": (EXPLICIT_LITTLE, IMPLICIT_LITTLE),
         "verification": VERIFICATION,
         "performed_step": PERFORMED_STEP,
+        "find": FIND,
+        "move": MOVE,
+        "get": GET,
+        "modalities": MODALITIES,
         "step_statuses": {f"{code:04X}": words for code, words in STATUSES.items()},
         "uid_name": uid_name,
         "extended": {
