@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cestle.cli.app import run
+from cestle.config.options import StudyOptions
 from cestle.errors import InputError, SpoolError
 from cestle.net.observer import Caller
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.heartbeat import read_heartbeats
 from cestle.service.node import Node
-from cestle.service.operate import reprocess, retry
+from cestle.service.operate import Wish, reprocess, retry
 from cestle.service.receiver_watch import ReceiverWatch
 from cestle.service.status import list_studies
 from cestle.spool.audit import (
@@ -148,7 +149,7 @@ def test_the_life_of_a_study_is_written_down(tmp_path):
             assert store(node.port, files).returncode == 0
             wait_until(lambda: list_studies(config)[0].state == "done", what="the study")
             compute.mode(exit=2, reason="spoilt")
-            reprocess(config, STUDY, reason="again")
+            reprocess(config, STUDY, Wish(reason="again", options=StudyOptions(onset_side="left")))
             wait_until(lambda: list_studies(config)[0].state == "parked", what="the parking")
             retry(config, STUDY)
     file = tmp_path / "node.toml"

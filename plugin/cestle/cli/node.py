@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cestle.cli.options import ConfigFile, JsonFlag, StudyUid
+from cestle.cli.options import ConfigFile, JsonFlag
 
 if TYPE_CHECKING:
     from cestle.service.status import DestinationStatus, StudyStatus
@@ -68,20 +68,6 @@ def status(
         typer.echo("no study was received yet", err=True)
     else:
         typer.echo("\n".join(line for one in found for line in _study_lines(one)))
-    return 0
-
-
-def reprocess(
-    study: StudyUid,
-    config: ConfigFile,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
-) -> int:
-    """Ask for a new revision of a study; its report names the one before."""
-    from cestle.config.node import load_node_config
-    from cestle.service.operate import reprocess as run
-
-    run(load_node_config(config), study, reason=reason)
-    typer.echo("asked for; cestle status shows the new revision", err=True)
     return 0
 
 
@@ -219,7 +205,12 @@ def _study_lines(study: "StudyStatus") -> list[str]:
     ]
     for revision in study.revisions:
         why = f": {revision.reason}" if revision.reason else ""
-        lines.append(f"  revision {revision.number}  {revision.state}{why}  ({revision.cause})")
+        lines.append(f"  revision {revision.number}  {revision.state}{why}")
+        before = "" if revision.predecessor is None else f", replaces {revision.predecessor}"
+        lines.append(f"    {revision.created}{before}: {revision.cause}")
+        lines += [f"    with {words}" for words in revision.asked_for]
+        if revision.repeated:
+            lines.append(f"    again: {revision.repeated}")
         for delivery in revision.deliveries:
             left = f": {delivery.reason}" if delivery.reason else ""
             kept = f", {delivery.committed} committed" if delivery.committed else ""

@@ -220,6 +220,18 @@ class Destination(_Section):
         )
 
 
+class Archive(_Section):
+    """A system that studies can be fetched from."""
+
+    name: Annotated[str, AfterValidator(_destination_name)]
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Port
+    tls: bool = False
+    retrieve: Literal["move", "get"] = "move"
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
 Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
 
 
@@ -232,6 +244,7 @@ class StudySection(_Section):
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+    performed_quiet_seconds: Annotated[float, Field(ge=0)] = 3.0
 
     @model_validator(mode="after")
     def _patience_grows(self) -> Self:
@@ -257,11 +270,18 @@ def _rises(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and numbers[0] < numbers[1]
 
 
+B0MethodName = Literal[
+    "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
+]
+B1MethodName = Literal["none", "divide", "additive", "calibration"]
+MrsMethodName = Literal["linear_combination", "paper"]
+
+
 class MrsSection(_Section):
     """How MEGA-PRESS spectra are analysed, and the limits of their quality."""
 
     enabled: bool = True
-    method: Literal["linear_combination", "paper"] = "linear_combination"
+    method: MrsMethodName = "linear_combination"
     bootstrap_draws: Annotated[int, Field(ge=0, le=10_000)] = 200
     gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
     glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
@@ -332,11 +352,9 @@ class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
     registration: bool = True
-    b0_method: Literal[
-        "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
-    ] = "pooled"
+    b0_method: B0MethodName = "pooled"
     smooth_b0: bool = False
-    b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
+    b1_method: B1MethodName = "calibration"
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal[
         "mean", "median", "trimmed", "ratio_of_means", "threshold_0.5", "regression"
@@ -434,6 +452,7 @@ class NodeConfig(_Section):
     node: NodeSection = NodeSection()
     peers: Annotated[tuple[Peer, ...], Field(min_length=1, strict=False)]
     destinations: Annotated[tuple[Destination, ...], Field(min_length=1, strict=False)]
+    archives: Annotated[tuple[Archive, ...], Field(strict=False)] = ()
     study: StudySection = StudySection()
     engine: EngineSection = EngineSection()
     analysis: AnalysisSection = AnalysisSection()
@@ -456,7 +475,9 @@ class NodeConfig(_Section):
                 f"expected less than engine.compute_timeout_minutes "
                 f"({engine.compute_timeout_minutes:g})"
             )
-        wanted = self.tls.enabled or any(destination.tls for destination in self.destinations)
+        self._require_archives_in_order()
+        called = [one.tls for one in self.destinations] + [one.tls for one in self.archives]
+        wanted = self.tls.enabled or any(called)
         if wanted and not self.tls.complete:
             raise ValueError(
                 "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"
@@ -468,6 +489,18 @@ class NodeConfig(_Section):
                     "tls.enabled = true; without it nobody shows a certificate"
                 )
         return self
+
+    def _require_archives_in_order(self) -> None:
+        names = [archive.name for archive in self.archives]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"archives: the name '{name}' is used twice, expected once")
+        peers = {peer.ae_title for peer in self.peers}
+        for archive in self.archives:
+            if archive.retrieve == "move" and archive.ae_title not in peers:
+                raise ValueError(
+                    f"archives: '{archive.name}' sends by C-MOVE, but {archive.ae_title} is none "
+                    'of the peers; add it there, or set retrieve = "get"'
+                )
 
     def destination(self, name: str) -> Destination | None:
         """The destination called `name`; None when there is none."""

@@ -94,12 +94,45 @@ def read_label_map(
         _require_inside(region, reference)
         regions.append(region)
     if not regions:
-        numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
-        raise NoRegionError(
-            f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
-            "scheme that it was made with."
-        )
+        raise _no_labels(scheme)
     return tuple(regions)
+
+
+def require_labels(path: Path, *, schemes: Sequence[LabelScheme], scheme_name: str | None) -> None:
+    """Check that a file is a label map of a known scheme with regions in it.
+
+    Raises
+    ------
+    ProtocolError
+        When the scheme is not declared or unknown, or the file is no label map.
+    NoRegionError
+        When the file holds none of the labels.
+    GeometryError
+        When its place is not known for certain.
+    """
+    scheme = _scheme(declared_scheme(path) or scheme_name, schemes)
+    labels, _ = load_labels(path)
+    if not np.isin(labels, [label for label, _, _ in scheme.labels]).any():
+        raise _no_labels(scheme)
+
+
+def _no_labels(scheme: LabelScheme) -> NoRegionError:
+    numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
+    return NoRegionError(
+        f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
+        "scheme that it was made with."
+    )
+
+
+def declared_scheme(path: Path) -> str | None:
+    """Name of the scheme in the JSON file beside a label map; None where there is none.
+
+    Raises
+    ------
+    ProtocolError
+        When that file cannot be read.
+    """
+    return _beside(path).get("label_scheme")
 
 
 def _scheme(name: str | None, schemes: Sequence[LabelScheme]) -> LabelScheme:

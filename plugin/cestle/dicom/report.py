@@ -427,6 +427,7 @@ class _Builder:
                     f"cut-off: {call.cutoff:g}",
                     f"cut-off source: {call.cutoff_source}",
                     f"templates: {self._templates.label}",
+                    *(f"asked for: {words}" for words in results.options.words),
                 )
             ],
         )

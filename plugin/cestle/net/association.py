@@ -1,50 +1,18 @@
 """Associations that the node opens: made, judged when they fail, and closed."""
 
-import socket
-import ssl
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
+from cestle.net.entity import RequestingEntity
 from cestle.net.library import introduce, prepare_library
 from cestle.net.secure import client_context
 
 _REJECTED_TRANSIENT: Final = 0x02
-
-
-class _Entity(AE):
-    """An application entity whose sockets are set up and closed properly.
-
-    The library leaves Nagle's algorithm on, which delays every small message, and forgets to
-    close a socket that could not connect.
-    """
-
-    def __init__(self, ae_title: str) -> None:
-        super().__init__(ae_title)
-        self._sockets: list[socket.socket] = []
-
-    def _create_socket(
-        self,
-        assoc: Association,
-        address: AddressInformation,
-        tls_args: tuple[ssl.SSLContext, str] | None,
-    ) -> AssociationSocket:
-        transport = super()._create_socket(assoc, address, tls_args)
-        if transport.socket is not None:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(transport.socket)
-        return transport
-
-    def close_sockets(self) -> None:
-        """Close what a failed request left open."""
-        for one in self._sockets:
-            one.close()
 
 
 def associate(
@@ -76,7 +44,7 @@ def associate(
         When there is none; permanent when a repeat would get the same answer.
     """
     prepare_library()
-    entity = _Entity(ae_title=config.node.ae_title)
+    entity = RequestingEntity(ae_title=config.node.ae_title)
     introduce(entity)
     limit = min(destination.timeout_seconds, seconds or destination.timeout_seconds)
     entity.connection_timeout = limit

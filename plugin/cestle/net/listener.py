@@ -11,7 +11,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from pynetdicom import AE, evt
@@ -28,6 +28,7 @@ from cestle.net.instances import ReceivedInstance, file_head, read_received, req
 from cestle.net.library import introduce, prepare_library
 from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
+from cestle.net.performed_steps import PERFORMED_STEP, StepKeeper, StepProvider
 from cestle.net.reporters import Reporters
 from cestle.net.secure import certificate_subjects, server_context
 from cestle.net.server import (
@@ -69,6 +70,8 @@ class Listener:
         Counts the associations of all processes that share `listening`; None to count alone.
     listening
         A bound socket that other processes accept from too; None to bind host and port.
+    steps
+        Keeps performed procedure steps; None to take none.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Listener:
         observer: Observer | None = None,
         tally: Tally | None = None,
         listening: socket.socket | None = None,
+        steps: StepKeeper | None = None,
     ) -> None:
         prepare_library()
         self._config = config
@@ -94,6 +98,11 @@ class Listener:
         self._tallies: weakref.WeakKeyDictionary[Association, _Tally] = weakref.WeakKeyDictionary()
         self._listening = listening
         self._entity = _application_entity(config, self._reporters)
+        self._more_handlers: list[tuple[Any, Any]] = []
+        if steps is not None:
+            self._entity.add_supported_context(PERFORMED_STEP, list(UNCOMPRESSED))
+            provider = StepProvider(steps, admits=self._admitted.__contains__)
+            self._more_handlers += provider.handlers
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -136,6 +145,7 @@ class Listener:
                 (evt.EVT_N_EVENT_REPORT, self._on_report),
                 (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_ACCEPTED, self._on_accepted),
+                *self._more_handlers,
             ],
             server_class=GuardedServer,
             knows_address=lambda address: (

@@ -20,6 +20,7 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
 from cestle.service.lifeline import read_line, watch_parent
@@ -93,6 +94,7 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
 
     predecessor = request["predecessor"]
+    options = StudyOptions.model_validate(request["options"])
     results = process(
         ProcessRequest(
             files=tuple(Path(file) for file in request["files"]),
@@ -100,6 +102,9 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
             created=datetime.fromisoformat(request["created"]),
             analysis=AnalysisSection.model_validate_json(json.dumps(request["analysis"])),
             templates=TemplatesSection.model_validate_json(json.dumps(request["templates"])),
+            roi_files=tuple(Path(file) for file in request["roi_files"]),
+            label_scheme=options.label_scheme,
+            options=options,
             revision=request["revision"],
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),

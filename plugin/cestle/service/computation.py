@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import NodeConfig
+from cestle.config.options import StudyOptions
 from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
 from cestle.service.process_groups import end_session
@@ -135,12 +136,18 @@ class Computation:
         work: Path,
         predecessor: Path | None,
     ) -> dict[str, Any]:
-        instances = self.folder.spool(self.config).instances
+        spool = self.folder.spool(self.config)
+        instances = spool.instances
+        options = StudyOptions.from_text(revision.options)
         return {
             "study_instance_uid": revision.study_instance_uid,
             "revision": revision.number,
             "created": datetime.fromtimestamp(revision.created, UTC).isoformat(),
             "files": [str(instances / one.path) for one in inputs],
+            "roi_files": [
+                str(spool.attachment(one.sha256, one.suffix)) for one in options.roi or ()
+            ],
+            "options": options.to_json(),
             "out_dir": str(work),
             "predecessor": None if predecessor is None else str(predecessor),
             "analysis": self.config.analysis.model_dump(mode="json"),

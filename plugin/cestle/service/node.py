@@ -21,6 +21,7 @@ from cestle.service.children import Children
 from cestle.service.commitment import CommitmentCare, CommitmentRequests
 from cestle.service.computation import COMPUTE_COMMAND, Computation
 from cestle.service.destinations import DestinationCare
+from cestle.service.fingerprint import recipe
 from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
 from cestle.service.logs import configure_logging, describe_fault
@@ -32,6 +33,7 @@ from cestle.spool.commitments import Commitments
 from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
+from cestle.spool.performed_steps import PerformedSteps
 
 _LOOP_SECONDS: Final = 0.25
 _log = structlog.get_logger(__name__)
@@ -143,7 +145,14 @@ class Worker:
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
         self._unwatched = engine.unwatched
-        assembly = Assembly(journal=journal, assess=assess, meters=self._meters)
+        assembly = Assembly(
+            journal=journal,
+            assess=assess,
+            recipe=lambda: recipe(self._config),
+            plan=workflow.plan_again,
+            meters=self._meters,
+            steps=PerformedSteps(database).of_study,
+        )
         dispatcher = Dispatcher(
             journal=journal,
             engine=engine,

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from cestle.config.basis import shipped_bases
 from cestle.config.calibration import load_calibration
 from cestle.config.classification import load_rules
 from cestle.config.node import AnalysisSection, MrsSection, RegionsSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
@@ -30,12 +31,13 @@ from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
 from cestle.mrs.gates import GateSettings
 from cestle.mrs.megapress import FitMethod, MegaSettings
+from cestle.mrs.selection import require_transients
 from cestle.service.region_atlas import BuiltInAtlas
 from cestle.service.region_ladder import RegionMaker, climb
 from cestle.service.region_plug_in import PlugIn
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.region_origin import PreviousResult, previous_result
-from cestle.study.results import Status, StudyResults
+from cestle.study.results import RequestedOptions, Status, StudyResults
 from cestle.study.roles import LabelScheme, Role
 from cestle.study.spectroscopy import SpectroscopySettings
 
@@ -77,6 +79,8 @@ class ProcessRequest:
         Which numbers it uses.
     onset_side
         Known side of seizure onset.
+    options
+        What a person asked for beside the configuration; regions are in `roi_files`.
     revision
         1, or more when input or options changed.
     origin
@@ -95,6 +99,7 @@ class ProcessRequest:
     tissue_map: Path | None = None
     tissue_scheme: str = DEFAULT_TISSUE_SCHEME
     onset_side: Side | None = None
+    options: StudyOptions = field(default_factory=StudyOptions)
     revision: int = 1
     origin: str = "process"
     predecessor: Path | None = None
@@ -142,6 +147,32 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         combined_score=_combined_score(section),
         spectroscopy=_spectroscopy(section.mrs, folder),
     )
+
+
+def study_settings(
+    section: AnalysisSection, options: StudyOptions, folder: TemplateFolder
+) -> AnalysisSettings:
+    """The analysis that a configuration and a person ask for together.
+
+    Raises
+    ------
+    ConfigError
+        As `analysis_settings` does.
+    InputError
+        When the two do not go together.
+    """
+    settings = analysis_settings(options.applied_to(section), folder)
+    spectroscopy = settings.spectroscopy
+    mega = spectroscopy.mega
+    preparation = replace(mega.preparation, left_out=options.drop_transients or ())
+    mega = replace(mega, preparation=preparation)
+    return replace(settings, spectroscopy=replace(spectroscopy, mega=mega))
+
+
+def _options(request: ProcessRequest) -> StudyOptions:
+    if request.onset_side is None:
+        return request.options
+    return request.options.model_copy(update={"onset_side": request.onset_side.value})
 
 
 def _spectroscopy(section: MrsSection, folder: TemplateFolder) -> SpectroscopySettings:
@@ -212,18 +243,20 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         patient_banner=request.analysis.patient_banner,
     )
     rules = load_rules(folder)
-    settings = analysis_settings(request.analysis, folder)
+    options = _options(request)
+    settings = study_settings(request.analysis, options, folder)
     progress("reading and recognising the images")
     study = read_study(
         request.files,
         rules,
         roi_files=request.roi_files,
-        onset_side=request.onset_side,
+        onset_side=None if options.onset_side is None else Side(options.onset_side),
         label_scheme=request.label_scheme,
         tissue_map=request.tissue_map,
         tissue_scheme=request.tissue_scheme,
     )
     _require_measurement(study)
+    require_transients(options.drop_transients or (), study.inputs.mega)
     previous = _previous(request.predecessor)
     study = climb(
         study,
@@ -242,6 +275,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         templates_version=templates.label,
         revision=request.revision,
         previous=previous,
+        options=RequestedOptions(form=options.to_json(), words=options.words()),
     )
     analysis = analyse_study(study.inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")

@@ -32,6 +32,7 @@ from cestle.service.receiver_watch import ReceiverWatch
 from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
 from cestle.spool.commitments import Commitments
 from cestle.spool.journal import Journal
+from cestle.spool.performed_steps import PerformedSteps
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -184,6 +185,7 @@ class Receiver:
             quarantine=intake.quarantine,
             report=recorder(Commitments(database)),
             observer=watch,
+            steps=PerformedSteps(database),
             tally=Tally.shared(self._place.tally, place=self._place.number - 1, of=self._place.of),
             listening=self._listening,
         )

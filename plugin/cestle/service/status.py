@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cestle.config.node import Destination, NodeConfig
+from cestle.config.options import StudyOptions
 from cestle.errors import InputError
 from cestle.service.layout import DataFolder
 from cestle.spool.breaker import DestinationRecord
@@ -33,12 +34,37 @@ class DeliveryStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionStatus:
-    """One revision; times in ISO 8601, UTC."""
+    """One revision; times in ISO 8601, UTC.
+
+    Parameters
+    ----------
+    number, predecessor
+        Which one, and which one it replaces.
+    state, reason
+        Where it is, and why.
+    cause
+        Why it was made.
+    repeated
+        Why its objects were sent again, or it was computed again; empty when never.
+    options, asked_for
+        What a person asked for beside the configuration, as values and in words.
+    created, changed
+        When its inputs were fixed, and when its state changed last.
+    attempts
+        Computations begun.
+    folder
+        Where its results are; None when there are none.
+    deliveries
+        One for each destination.
+    """
 
     number: int
     state: str
     cause: str
     reason: str
+    repeated: str
+    options: dict[str, Any]
+    asked_for: tuple[str, ...]
     predecessor: int | None
     created: str
     changed: str
@@ -232,12 +258,16 @@ def _revision(
     journal: Journal, folder: DataFolder, known: _Known, revision: RevisionRecord
 ) -> RevisionStatus:
     uid, number = revision.study_instance_uid, revision.number
+    options = StudyOptions.from_text(revision.options)
     place: Path = folder.revision(uid, number)
     return RevisionStatus(
         number=number,
         state=revision.state.value,
         cause=revision.cause,
         reason=revision.reason,
+        repeated=revision.repeated,
+        options=options.to_json(),
+        asked_for=options.words(),
         predecessor=revision.predecessor,
         created=_text(revision.created),
         changed=_text(revision.changed),

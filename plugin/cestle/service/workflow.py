@@ -137,7 +137,7 @@ class Workflow:
         if computed.seconds:
             self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
-            plan = self._plan(revision)
+            plan = self.plan(revision)
             self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
             log.info("revision computed", objects=max(len(items) for items in plan.values()))
             return Ending.DONE
@@ -152,7 +152,20 @@ class Workflow:
         log.error("computation failed")
         return Ending.AGAIN
 
-    def _plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
+    def plan_again(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]] | None:
+        """What each destination gets of a revision once more; None when its results are gone."""
+        try:
+            return self.plan(revision)
+        except (OSError, InputError) as fault:
+            _log.warning(
+                "results are no longer there",
+                study=revision.study_instance_uid,
+                revision=revision.number,
+                reason=describe_fault(fault),
+            )
+            return None
+
+    def plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
         """What each destination gets."""
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         deliverables = read_deliverables(place)

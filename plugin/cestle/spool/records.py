@@ -67,6 +67,8 @@ class StudyRecord:
         Why a new revision was asked for even with the same instances; empty when none was.
     wanted_options
         How it is to be processed then; empty for as before.
+    hurried
+        Whether a person asked to begin at once, with what there is.
     """
 
     study_instance_uid: str
@@ -76,6 +78,7 @@ class StudyRecord:
     note: str
     wanted: str
     wanted_options: str
+    hurried: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,10 @@ class RevisionRecord:
         Counts the times that it was handed to the engine.
     options
         How it is to be processed, as it was asked for; empty for the node's settings.
+    fingerprint
+        Of all that its results follow from; two revisions with the same would be the same.
+    repeated
+        Why its objects were sent again, or it was computed again, last; empty when never.
     """
 
     study_instance_uid: str
@@ -117,6 +124,8 @@ class RevisionRecord:
     attempts: int
     run: int
     options: str
+    fingerprint: str
+    repeated: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,7 @@ _table(
     _words("note"),
     _words("wanted"),
     _words("wanted_options"),
+    _count("hurried"),
 )
 _table(
     "revisions",
@@ -83,6 +84,8 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _words("options"),
+    _words("fingerprint"),
+    _words("repeated"),
 )
 _table(
     "revision_inputs",
@@ -125,6 +128,22 @@ _table(
     "retries",
     sa.Column("id", sa.Integer, primary_key=True),
     _text("study_instance_uid"),
+)
+_table(
+    "performed_steps",
+    _text("step_uid", key=True),
+    _text("study_instance_uid"),
+    _text("state"),
+    _text("calling_ae_title"),
+    _time("created"),
+    _time("changed"),
+    sa.Index("performed_steps_of_study", "study_instance_uid"),
+)
+_table(
+    "performed_instances",
+    _text("step_uid", key=True),
+    _text("series_instance_uid"),
+    _text("sop_instance_uid", key=True),
 )
 # Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
 _table(

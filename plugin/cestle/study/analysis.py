@@ -56,6 +56,7 @@ from cestle.study.results import (
     GluCestResult,
     MotionResult,
     RegionResult,
+    RequestedOptions,
     Status,
     StudyResults,
 )
@@ -150,6 +151,7 @@ class Provenance:
     templates_version: str
     revision: int
     previous: PreviousResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -323,6 +325,7 @@ def analyse_study(
         volumes=volumes,
         onset_side=inputs.onset_side,
         regions=origins,
+        options=provenance.options,
     )
     return StudyAnalysis(
         inputs=inputs,

@@ -87,6 +87,7 @@ TEXT_KEYS: Final = frozenset(
             "method_volumes",
             *(f"method_t1_{placement}" for placement in Placement),
             "method_t1_change",
+            "method_options",
             "mrs_not_assessed",
             "footer",
         ),
@@ -624,6 +625,9 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             for name, value in results.comparison.indices.items()
         )
         lines.append(text["method_comparison"].format(indices=shown))
+    if results.options.words:
+        words = "; ".join(readable(line, text) for line in results.options.words)
+        lines.append(text["method_options"].format(options=words))
     return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
 
 

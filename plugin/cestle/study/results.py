@@ -166,6 +166,22 @@ class MotionResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestedOptions:
+    """What a person asked for, beside the configuration, when the study was processed.
+
+    Parameters
+    ----------
+    form
+        The options that were set, as a JSON tree.
+    words
+        One line for each of them.
+    """
+
+    form: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResults:
     """All numbers of one revision of one study.
 
@@ -198,6 +214,8 @@ class StudyResults:
         As stated by an order or a person; None when nobody did.
     regions
         Where the regions came from, and what the result set before says.
+    options
+        What a person asked for beside the configuration.
     notes
         How offsets became known, and what was left aside.
     outputs
@@ -224,6 +242,7 @@ class StudyResults:
     regions: RegionsResult = field(default_factory=RegionsResult)
     t1_place: T1PlaceResult | None = None
     volumes: VolumeResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -246,6 +265,7 @@ class StudyResults:
                 "version": self.software_version,
                 "templates": self.templates_version,
             },
+            "options": dict(self.options.form),
             "status": self.status.value,
             "reasons": list(self.reasons),
             "notes": list(self.notes),
