@@ -34,15 +34,17 @@ from cestle.dicom.standard import (
 from cestle.dicom.study_header import CHARACTER_SETS
 from cestle.dicom.study_reader import read_study
 from cestle.errors import CestleError, HeaderError, SpoolError
+from cestle.net.commitment import SAME_ASSOCIATION_SECONDS
 from cestle.net.contexts import (
     ACCEPTED_STORAGE,
+    COMMITMENT,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     REPORT_CLASSES,
     UNCOMPRESSED,
     VERIFICATION,
 )
-from cestle.net.sender import ACKNOWLEDGED
+from cestle.net.sender import ACKNOWLEDGED, MAY_PASS
 from cestle.net.server import (
     HANDSHAKE_SECONDS,
     LONGEST_PDU_BYTES,
@@ -50,7 +52,9 @@ from cestle.net.server import (
     NEGOTIATION_SECONDS,
 )
 from cestle.phantom.study import SimulationSettings, simulate
+from cestle.service.commitment import MOST_RESENDS
 from cestle.service.processing import analysis_settings
+from cestle.service.workflow import MOST_REFUSALS
 from cestle.study.analysis import Provenance, analyse_study
 
 TEMPLATE: Final = "conformance/statement.md.j2"
@@ -140,6 +144,11 @@ def _facts(
         "uncompressed": UNCOMPRESSED,
         "sent_syntaxes": (EXPLICIT_LITTLE, IMPLICIT_LITTLE),
         "verification": VERIFICATION,
+        "commitment": COMMITMENT,
+        "report_seconds": f"{SAME_ASSOCIATION_SECONDS:g}",
+        "most_resends": MOST_RESENDS,
+        "most_refusals": MOST_REFUSALS,
+        "passing": [f"{status:04X}" for status in sorted(MAY_PASS)],
         "uid_name": uid_name,
         "extended": {
             uid_name(uid): sorted(keywords) for uid, keywords in STANDARD_EXTENDED.items()
