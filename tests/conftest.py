@@ -7,6 +7,7 @@ import pytest
 
 from cestle.dicom.simulated import write_study
 from cestle.phantom.study import SimulatedStudy, SimulationSettings, simulate
+from node.postgres import PostgresServer
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -38,3 +39,20 @@ def written_study(quiet_phantom, tmp_path_factory) -> Path:
 def own_study(written_study, tmp_path) -> Path:
     """A copy of `written_study` that a test may spoil."""
     return Path(shutil.copytree(written_study, tmp_path / "study"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server, started when the first test needs it."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_place(request, tmp_path) -> Path | str:
+    """An empty database of either kind: a file that is not there yet, or an address."""
+    if request.param == "sqlite":
+        return tmp_path / "database.sqlite3"
+    return request.getfixturevalue("postgres").fresh()

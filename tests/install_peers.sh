@@ -17,6 +17,7 @@ need dciodvfy dicom3tools
 need DicomSRValidator pixelmed-apps
 need pdfimages poppler-utils
 need Orthanc orthanc
+ls /usr/lib/postgresql/*/bin/postgres > /dev/null 2>&1 || missing="$missing postgresql"
 ls /usr/share/orthanc/plugins/libOrthancDicomWeb.so > /dev/null 2>&1 || missing="$missing orthanc-dicomweb"
 [ -f "$FONT" ] || missing="$missing fonts-wqy-microhei"
 
@@ -47,6 +48,18 @@ if [ "$(cat "$PEERS/dcmqi.version" 2> /dev/null || true)" != "$DCMQI" ]; then
     else
         absent "dcmqi $DCMQI" "install it from PyPI into $PEERS"
     fi
+fi
+
+# Optional: the checker of alert rules. Taken out of its package, since installing that would start
+# a Prometheus server on this machine.
+if [ ! -x "$PEERS/promtool" ] && command -v apt-get dpkg-deb > /dev/null; then
+    echo "taking promtool out of the package prometheus into $PEERS"
+    unpacked="$(mktemp -d)"
+    (cd "$unpacked" && apt-get download -q prometheus > /dev/null 2>&1 \
+        && dpkg-deb -x prometheus_*.deb . ) \
+        && mv "$unpacked/usr/bin/promtool" "$PEERS/promtool" \
+        || echo "promtool could not be had; its test will be skipped" >&2
+    rm -rf "$unpacked"
 fi
 
 # Optional: a reader in JavaScript, where there is Node.

@@ -1,6 +1,7 @@
 """Stands for the computation in tests of the node: two small objects with derived UIDs.
 
-What it does beside that is read from `mode.json` beside this copy: exit code, reason, a pause.
+What it does beside that is read from `mode.json` beside this copy: exit code, reason, a pause,
+more results.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ if code in (0, 3):
         template = (here / "template.dcm").read_bytes()
         path.write_bytes(template.replace(PLACEHOLDER.encode(), uid.encode()))
         outputs.append({"product": product, "sop_instance_uid": uid, "path": f"dicom/{path.name}"})
-    (out / "results.json").write_text(json.dumps({"outputs": outputs}))
+    (out / "results.json").write_text(json.dumps({"outputs": outputs} | mode.get("results", {})))
 reason = mode.get("reason", "")
 if mode.get("late_signal"):
     (out / "outcome.json").write_text(json.dumps({"exit_code": 3, "reason": "partial"}))

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from cestle.engine.durable import DurableEngine
 from cestle.engine.jobs import Ending, JobKind, Pauses
+from cestle.engine.takeover import Takeover
+from cestle.errors import SpoolError
 from node.rig import wait_until
 
 QUICK = Pauses(first_s=0.05, longest_s=0.1, total_s=0.3)
@@ -53,8 +56,8 @@ class Recorder:
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = DurableEngine(tmp_path / "engine.sqlite3", polling_s=0.02)
+def engine(database_place):
+    engine = DurableEngine(database_place, polling_s=0.02)
     yield engine
     engine.stop()
 
@@ -90,8 +93,9 @@ def test_an_interrupted_job_goes_on_without_counting_as_failure(engine):
     assert recorder.given_up == []
 
 
-def test_nothing_is_pickled_and_commits_are_synchronous(engine, tmp_path):
+def test_nothing_is_pickled_and_commits_are_synchronous(tmp_path):
     """The engine's database is in WAL mode and holds its payloads as JSON."""
+    engine = DurableEngine(tmp_path / "engine.sqlite3", polling_s=0.02)
     recorder = Recorder([])
     engine.start([recorder.kind()])
     engine.submit("work", "k", {"study": "1.2.3"})
@@ -100,6 +104,7 @@ def test_nothing_is_pickled_and_commits_are_synchronous(engine, tmp_path):
     journal_mode = database.execute("PRAGMA journal_mode").fetchone()
     held = "\n".join(database.iterdump())
     database.close()
+    engine.stop()
     assert journal_mode == ("wal",)
     assert '"study":"1.2.3"' in held.replace(" ", "")
     assert "py_pickle" not in held
@@ -121,7 +126,8 @@ def attempt(payload):
     (folder / "done").write_text(str(payload["n"]))
     return Ending.DONE
 
-engine = DurableEngine(folder / "engine.sqlite3", polling_s=0.02)
+place = sys.argv[3] if "://" in sys.argv[3] else Path(sys.argv[3])
+engine = DurableEngine(place, executor_id=sys.argv[4], polling_s=0.02, grace_s=1.0)
 engine.start([JobKind(name="work", attempt=attempt, give_up=print,
                       pauses=lambda _: Pauses(first_s=1, longest_s=1, total_s=1))])
 if sys.argv[2] == "hang":
@@ -130,16 +136,69 @@ time.sleep(60)
 """
 
 
-def test_a_killed_worker_takes_its_job_up_again(tmp_path):
-    """A job that was running when its process got SIGKILL runs to its end after a restart."""
-    script = tmp_path / "worker.py"
+def run_and_kill(folder, place, mode, file, *, name="worker"):
+    """Run a worker until `file` is there, then kill it."""
+    script = folder / "worker.py"
     script.write_text(textwrap.dedent(KILLED))
-    for mode, file in (("hang", "begun"), ("finish", "done")):
-        worker = subprocess.Popen([sys.executable, str(script), str(tmp_path), mode])
-        try:
-            wait_until((tmp_path / file).exists, what=file)
-        finally:
-            os.kill(worker.pid, signal.SIGKILL)
-            worker.wait(10)
+    worker = subprocess.Popen([sys.executable, str(script), str(folder), mode, str(place), name])
+    try:
+        wait_until((folder / file).exists, what=file)
+    finally:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait(10)
+
+
+def test_a_killed_worker_takes_its_job_up_again(tmp_path, database_place):
+    """A job that was running when its process got SIGKILL runs to its end after a restart."""
+    run_and_kill(tmp_path, database_place, "hang", "begun")
+    run_and_kill(tmp_path, database_place, "finish", "done")
     assert (tmp_path / "done").read_text() == "7"
     assert (tmp_path / "begun").read_text() == "xx"
+
+
+def test_another_worker_takes_over_from_a_dead_one(tmp_path, postgres):
+    """Under another name too a worker finishes what one left that died."""
+    place = postgres.fresh()
+    run_and_kill(tmp_path, place, "hang", "begun", name="first")
+    run_and_kill(tmp_path, place, "finish", "done", name="second")
+    assert (tmp_path / "begun").read_text() == "xx"
+
+
+def test_a_living_worker_keeps_its_work_and_its_name(tmp_path, postgres, monkeypatch):
+    """Nobody takes over from a worker that lives, and none can call itself the same."""
+    place = postgres.fresh()
+    script = tmp_path / "worker.py"
+    script.write_text(textwrap.dedent(KILLED))
+    arguments = [sys.executable, str(script), str(tmp_path), "hang", place, "first"]
+    worker = subprocess.Popen(arguments)
+    engine = DurableEngine(place, executor_id="second", polling_s=0.02, grace_s=0.5)
+    try:
+        wait_until((tmp_path / "begun").exists)
+        recorder = Recorder([])
+        engine.start([recorder.kind()])
+        time.sleep(2.0)
+        assert recorder.payloads == []
+        monkeypatch.setattr("cestle.engine.takeover._CLAIM_SECONDS", 0.5)
+        with pytest.raises(SpoolError, match="worker_name"):
+            Takeover(place, "first").claim_name()
+    finally:
+        worker.kill()
+        worker.wait(10)
+        wait_until(lambda: recorder.payloads, what="the work of the dead worker")
+        engine.stop()
+    assert recorder.payloads == [{"n": 7}]
+
+
+def test_a_restart_of_the_database_costs_nothing(postgres):
+    """Workers go on after PostgreSQL was stopped hard and started again."""
+    engine = DurableEngine(postgres.fresh(), polling_s=0.02)
+    recorder = Recorder([Ending.AGAIN])
+    engine.start([recorder.kind()])
+    try:
+        engine.submit("work", "before", {"n": 1})
+        wait_until(lambda: not engine.holds("before"))
+        postgres.restart(3)
+        engine.submit("work", "after", {"n": 2})
+        wait_until(lambda: {"n": 2} in recorder.payloads, what="the job after the restart")
+    finally:
+        engine.stop()

@@ -1,6 +1,7 @@
 """Files and journal of what was received."""
 
 import hashlib
+import sqlite3
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from cestle.errors import HeaderError, SpoolError
 from cestle.net.instances import ReceivedInstance
 from cestle.service.intake import Intake
+from cestle.spool.database import Database
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
+from cestle.spool.lifecycle import TRANSITIONS, DeliveryState, Event, RevisionState, next_state
+from cestle.spool.records import DeliveryItem
 from node.rig import mr_instance, node_config
 
 
@@ -23,10 +26,10 @@ def files(tmp_path):
 
 
 @pytest.fixture
-def journal(tmp_path):
-    journal = Journal(tmp_path / "journal.sqlite3")
-    yield journal
-    journal.close()
+def journal(database_place):
+    database = Database(database_place)
+    yield Journal(database)
+    database.close()
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_a_write_that_fails_leaves_nothing(intake, files, journal):
     with pytest.raises(SpoolError, match="cannot be written") as caught:
         intake.store(received())
     assert caught.value.dimse_status == 0xA700
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert journal.instances("1.2.3") == ()
 
 
@@ -128,6 +131,28 @@ def test_a_late_arrival_prevents_closing(intake, journal):
     assert journal.study("1.2.3").collecting
 
 
+def test_an_attempt_that_was_overtaken_is_not_recorded(intake, journal):
+    """A delivery that fails after its objects were asked for again leaves the new one alone."""
+    intake.store(received())
+    study = journal.study("1.2.3")
+    revision = journal.open_revision(study, inputs=(), used=frozenset(), cause="x", now=9.0)
+    revision = journal.advance(revision, Event.START, now=9.0)
+    item = DeliveryItem(sop_instance_uid="2.25.1", path="a.dcm")
+    journal.plan_deliveries(revision, {"pacs": [item]}, reason="", now=9.0)
+    [first] = journal.deliveries("1.2.3", 1)
+    journal.acknowledge(first, "2.25.1", now=9.0)
+    assert journal.ask_for_revision("1.2.3", why="again", now=10.0)
+    study, revision = journal.study("1.2.3"), journal.revision("1.2.3", 1)
+    plan = {"pacs": [item], "other": [item]}
+    assert journal.deliver_again(study, revision, plan, why="again", now=10.0)
+    journal.note_delivery(first, DeliveryState.SET_ASIDE, reason="too late", now=11.0)
+    found = {one.destination: one for one in journal.deliveries("1.2.3", 1)}
+    assert found["pacs"].state is found["other"].state is DeliveryState.WAITING
+    assert (found["pacs"].run, found["pacs"].sent, found["pacs"].reason) == (2, 0, "")
+    assert journal.revision("1.2.3", 1).state is RevisionState.DELIVERING
+    assert not journal.study("1.2.3").collecting
+
+
 def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     """A file without a row is removed, a row without a file is forgotten and can come again."""
     for number in (1, 2):
@@ -141,29 +166,72 @@ def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     assert not orphan.exists()
     [aside] = (files.root / "quarantine").iterdir()
     assert aside.read_bytes() == b"never acknowledged"
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert [one.sop_instance_uid for one in journal.instances("1.2.3")] == ["1.2.3.1"]
     intake.store(received(2))
     assert lost.is_file()
 
 
-def test_a_newer_journal_is_not_touched(tmp_path):
+def test_a_newer_journal_is_not_touched(database_place):
     """A journal of a newer version is refused instead of being damaged."""
-    journal = Journal(tmp_path / "j.sqlite3")
-    journal._connection.execute("PRAGMA user_version = 99")
-    journal.close()
+    database = Database(database_place)
+    with database.transaction() as run:
+        run("UPDATE journal_version SET number = 99")
+    database.close()
     with pytest.raises(SpoolError, match="version 99"):
-        Journal(tmp_path / "j.sqlite3")
+        Database(database_place)
+
+
+FIRST_VERSION = """
+CREATE TABLE instances (sop_instance_uid TEXT NOT NULL, sha256 TEXT NOT NULL,
+    study_instance_uid TEXT NOT NULL, series_instance_uid TEXT NOT NULL,
+    sop_class_uid TEXT NOT NULL, transfer_syntax_uid TEXT NOT NULL,
+    calling_ae_title TEXT NOT NULL, called_ae_title TEXT NOT NULL, path TEXT NOT NULL,
+    size INTEGER NOT NULL, received REAL NOT NULL, PRIMARY KEY (sop_instance_uid, sha256)) STRICT;
+CREATE TABLE studies (study_instance_uid TEXT PRIMARY KEY, first_arrival REAL NOT NULL,
+    last_arrival REAL NOT NULL, collecting INTEGER NOT NULL, note TEXT NOT NULL DEFAULT '',
+    wanted TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE revisions (study_instance_uid TEXT NOT NULL REFERENCES studies,
+    number INTEGER NOT NULL, state TEXT NOT NULL, cause TEXT NOT NULL,
+    reason TEXT NOT NULL DEFAULT '', predecessor INTEGER, created REAL NOT NULL,
+    changed REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, run INTEGER NOT NULL DEFAULT 1,
+    PRIMARY KEY (study_instance_uid, number)) STRICT;
+INSERT INTO studies VALUES ('1.2.3', 1.0, 2.0, 0, '', '');
+INSERT INTO revisions VALUES ('1.2.3', 1, 'queued', 'complete', '', NULL, 2.0, 2.0, 0, 1);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_version_is_kept(tmp_path):
+    """What an older version left to do is still to do after the update."""
+    file = tmp_path / "j.sqlite3"
+    old = sqlite3.connect(file)
+    old.executescript(FIRST_VERSION)
+    old.close()
+    database = Database(file)
+    journal = Journal(database)
+    [left] = journal.unfinished()
+    assert (left.study_instance_uid, left.number, left.options) == ("1.2.3", 1, "")
+    assert journal.ask_for_revision("1.2.3", why="update", now=3.0)
+    database.close()
+
+
+def test_a_password_is_not_shown():
+    """An address that cannot be reached is named without its password."""
+    with pytest.raises(SpoolError, match="cannot be opened") as fault:
+        Database("postgresql://cestle:planted-secret@127.0.0.1:1/cestle")
+    assert "planted-secret" not in str(fault.value)
 
 
 @given(st.lists(st.sampled_from(list(Event)), max_size=12))
 def test_a_finished_revision_stays_finished(events):
-    """No event leads out of DONE, and every state is reachable only by the table."""
+    """Only sending again leads out of DONE, and every state is reachable only by the table."""
     state = RevisionState.QUEUED
     for event in events:
         after = next_state(state, event)
         assert after is None or (state, event) in TRANSITIONS
-        assert state is not RevisionState.DONE or after is None
+        assert state is not RevisionState.DONE or after is None or event is Event.REPEAT
+        assert not (event is Event.REPEAT and after is not None and after.computing)
         state = after or state
 
 

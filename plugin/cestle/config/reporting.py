@@ -13,7 +13,7 @@ from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
 from cestle.render.colors import ColorMap, ColorScale
 from cestle.render.content import Reference
-from cestle.study.presentation import TEXT_KEYS, BannerPolicy, Presentation
+from cestle.study.presentation import PHRASE_PREFIX, TEXT_KEYS, BannerPolicy, Presentation
 
 _Ascii = Annotated[str, Field(pattern=r"^[\x20-\x7e]+$", max_length=64)]
 _CodeValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
@@ -27,11 +27,13 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         *("hippocampus", "amygdala", "brain", "anatomical_structure", "left", "right"),
         *("quantity", "percent", "ratio", "report_title", "procedure_reported", "english"),
         *("comment", "source_for_processing", "processing_equipment", "acquisition_equipment"),
-        *("glucest", "glucest_calculation", "region_as_supplied", "lateralization_call"),
+        *("glucest", "glucest_calculation", "region_as_supplied", "region_by_atlas"),
+        "lateralization_call",
         *("not_computed", "no_data", "quality_fail", "roi_missing", "side_unknown"),
         *("dai_standard_error", "dai_ci_low", "dai_ci_high", "lateralization_bare_call"),
         *("dai_comparison", "dai_partial_volume"),
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
+        *("error_region", "region_source"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
         "key_object_title",
         *("measurement_failure", "source_of_measurement", "switched_off", "voxel_elsewhere"),
@@ -179,6 +181,8 @@ class SeriesRule(_Strict):
         SeriesDescription.
     image_type
         ImageType; only for images.
+    unverified
+        SeriesDescription in place of `description` where nobody verified the regions.
     rescale
         Whether RescaleSlope repeats the Real World Value Mapping; only for the map.
     floating_point
@@ -188,6 +192,7 @@ class SeriesRule(_Strict):
     enabled: bool
     offset: Annotated[int, Field(ge=0, le=9)]
     description: _Ascii
+    unverified: _Ascii | None = None
     image_type: list[_Ascii] | None = None
     rescale: bool | None = None
     floating_point: bool | None = None
@@ -262,6 +267,8 @@ class TextsFile(_Strict):
 
     language: Language
     texts: dict[_Name, str]
+    phrases: dict[str, str] = Field(default_factory=dict)
+    """For English phrases of the results, with words in braces, what is shown in their place."""
 
     @model_validator(mode="after")
     def _same_keys(self) -> Self:
@@ -410,14 +417,18 @@ def _load_texts(folder: TemplateFolder, language: str) -> dict[str, str]:
     fault = _text_fault(folder, language)
     if fault is not None:
         raise ConfigError(fault)
-    return folder.load_as(f"i18n/{language}.yaml", TextsFile).texts
+    file = folder.load_as(f"i18n/{language}.yaml", TextsFile)
+    phrases = {f"{PHRASE_PREFIX}{english}": shown for english, shown in file.phrases.items()}
+    return file.texts | phrases
 
 
 def _text_fault(folder: TemplateFolder, language: str) -> str | None:
     relative = f"i18n/{language}.yaml"
-    texts = folder.load_as(relative, TextsFile).texts
+    file = folder.load_as(relative, TextsFile)
     english = folder.load_as("i18n/en.yaml", TextsFile).texts
-    wrong = [key for key in texts if not _placeholders(texts[key]) <= _placeholders(english[key])]
+    pairs = {key: (english[key], text) for key, text in file.texts.items()}
+    pairs |= {phrase: (phrase, text) for phrase, text in file.phrases.items()}
+    wrong = [key for key, (a, b) in pairs.items() if not _placeholders(b) <= _placeholders(a)]
     if not wrong:
         return None
     return (

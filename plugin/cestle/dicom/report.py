@@ -19,6 +19,7 @@ from cestle.errors import HeaderError
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.region_origin import previous_sentence, sentence
 from cestle.study.results import Status
 from cestle.study.roles import Role
 from cestle.study.spectroscopy import MRS_ROLE
@@ -232,6 +233,7 @@ class _Builder:
             ("error_b1", budget.b1),
             ("error_motion", budget.motion),
             ("error_place", budget.partial_volume),
+            ("error_region", budget.region),
         ]
 
     def _quality(self) -> list[sr.QualitativeEvaluation]:
@@ -271,7 +273,18 @@ class _Builder:
             measurements=self._numbers(group.rows, None),
             evaluations=[*evaluations, *self._quality()],
             comments=tuple(dict.fromkeys(comments)),
+            texts=[("region_source", line) for line in self._region_lines()],
         )
+
+    def _region_lines(self) -> list[str]:
+        """Who drew the regions, what was left out, and what the result set before says."""
+        regions = self._analysis.results.regions
+        lines = [sentence(structure, origin) for structure, origin in regions.structures.items()]
+        lines += regions.notes
+        if regions.previous is not None:
+            indices = self._analysis.results.asymmetry.indices
+            lines.append(previous_sentence(regions.previous, indices))
+        return lines
 
     def _estimator(self) -> str:
         glucest = self._analysis.results.glucest
@@ -414,6 +427,7 @@ class _Builder:
                     f"cut-off: {call.cutoff:g}",
                     f"cut-off source: {call.cutoff_source}",
                     f"templates: {self._templates.label}",
+                    *(f"asked for: {words}" for words in results.options.words),
                 )
             ],
         )

@@ -1,11 +1,12 @@
-"""`JobEngine` on DBOS Transact with SQLite.
+"""`JobEngine` on DBOS Transact, with SQLite for one worker or PostgreSQL for several.
 
 Each attempt at a job is one workflow of one step, named ``key#attempt``. An attempt that failed
 enqueues its successor with a delay, so a pause of hours holds no thread and survives a restart,
 and no sleeping thread delays a stop.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,16 @@ from dbos import (
     SetWorkflowID,
 )
 
-from cestle.engine.jobs import Ending, JobKind, Payload
+from cestle.engine.jobs import Ending, JobKind, Payload, spread
+from cestle.engine.takeover import GRACE_SECONDS, Takeover
 from cestle.errors import SpoolError
 
 _PROTOCOL: Final = "wf-1"
 """Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
 _ACTIVE: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 _DRAIN_SECONDS: Final = 20
+_QUEUE_THREAD: Final = "queue-worker-"
+"""How dbos begins the names of its threads; one for each queue, then its name."""
 _RECOVERIES: Final = 100
 
 
@@ -34,22 +38,37 @@ class DurableEngine:
     Parameters
     ----------
     database
-        SQLite file of the engine, on a local disk.
+        SQLite file of the engine, on a local disk; or a ``postgresql://`` address, which several
+        workers may share.
     executor_id
-        Name of this worker, the same after a restart, so that it takes up its own work.
+        Name of this worker, unlike any other's, and the same after a restart, so that it takes
+        up its own work.
     polling_s
         How often queues are looked at [s].
+    grace_s
+        How long another worker has to be gone before its work is taken over [s].
+    took_over
+        Told how many jobs were taken over from a worker that died.
     """
 
     def __init__(
-        self, database: Path, *, executor_id: str = "cestle-worker", polling_s: float = 0.2
+        self,
+        database: Path | str,
+        *,
+        executor_id: str = "cestle-worker",
+        polling_s: float = 0.2,
+        grace_s: float = GRACE_SECONDS,
+        took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._took_over = took_over
         self._database = database
         self._executor_id = executor_id
         self._polling_s = polling_s
+        self._grace_s = grace_s
         self._kinds: dict[str, JobKind] = {}
         self._run: Any = None
         self._engine: sa.Engine | None = None
+        self._takeover: Takeover | None = None
 
     def start(self, kinds: Sequence[JobKind]) -> None:
         """Register the kinds and begin to run; what a crash cut short is taken up.
@@ -57,12 +76,22 @@ class DurableEngine:
         Raises
         ------
         SpoolError
-            When jobs of another protocol version are unfinished: they would never run.
+            When jobs of another protocol version are unfinished, since they would never run; or
+            when a worker of this name runs already.
         """
         self._kinds = {kind.name: kind for kind in kinds}
-        self._engine = _sqlite_engine(self._database)
+        if isinstance(self._database, Path):
+            self._engine = _sqlite_engine(self._database)
+        else:
+            self._takeover = Takeover(
+                self._database,
+                self._executor_id,
+                grace_s=self._grace_s,
+                took_over=self._took_over,
+            )
+            self._takeover.claim_name()
         DBOS.destroy(destroy_registry=True)
-        DBOS(config=self._config(self._engine))
+        DBOS(config=self._config())
 
         # dbos marks the function that it is given, which a bound method does not allow.
         def job(
@@ -77,9 +106,12 @@ class DurableEngine:
             DBOS.register_queue(
                 kind.name,
                 worker_concurrency=kind.concurrency,
+                global_concurrency=kind.concurrency if kind.exclusive else None,
                 polling_interval_sec=self._polling_s,
                 on_conflict="always_update",
             )
+        if self._takeover is not None:
+            self._takeover.start()
 
     def submit(self, kind: str, key: str, payload: Payload) -> None:
         """Enqueue the first attempt of a job; nothing happens when `key` is known."""
@@ -97,18 +129,29 @@ class DurableEngine:
             )
         )
 
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds whose queue nobody looks at in this process, so that their jobs would wait."""
+        threads = {thread.name for thread in threading.enumerate()}
+        return tuple(kind for kind in self._kinds if f"{_QUEUE_THREAD}{kind}" not in threads)
+
     def stop(self) -> None:
         """Take no more jobs, wait until attempts under way have returned, close the database."""
+        takeover, self._takeover = self._takeover, None
+        if takeover is not None:
+            takeover.stop()
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=_DRAIN_SECONDS)
+        if takeover is not None:
+            takeover.release_name()
         if self._engine is not None:
             self._engine.dispose()
             self._engine = None
 
-    def _config(self, engine: sa.Engine) -> DBOSConfig:
+    def _config(self) -> DBOSConfig:
+        place = self._database
         return DBOSConfig(
             name="cestle",
-            system_database_url=f"sqlite:///{self._database}",
-            system_database_engine=engine,
+            system_database_url=f"sqlite:///{place}" if isinstance(place, Path) else place,
+            system_database_engine=self._engine,
             application_version=_PROTOCOL,
             executor_id=self._executor_id,
             # The default is pickle, which runs whatever a tampered database holds.
@@ -159,7 +202,7 @@ class DurableEngine:
             if pause is None:
                 DBOS.run_step({"name": "give_up"}, self._give_up, kind, payload)
                 return "gave_up"
-            delay_s = pause
+            delay_s = spread(pause, f"{key}#{attempt}")
         self._enqueue(kind, key, payload, attempt=attempt + 1, failures=failures, delay_s=delay_s)
         return str(ending)
 

@@ -10,14 +10,17 @@ import importlib
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
 from cestle.service.lifeline import read_line, watch_parent
@@ -35,21 +38,49 @@ def main() -> int:
     line = read_line()
     if not line:
         return 0  # no longer needed
-    watch_parent(lambda: os._exit(FAULT))
+    watch_parent(_end)
     request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
         study=request["study_instance_uid"], revision=request["revision"]
     )
-    code, reason = _outcome(request)
-    outcome = {"exit_code": code, "reason": reason}
+    clock = StepClock()
+    code, reason = _outcome(request, clock)
+    outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
     write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
     return code
 
 
-def _outcome(request: dict[str, Any]) -> tuple[int, str]:
+def _end() -> None:
+    """End this process and what it runs."""
+    plug_in = sys.modules.get("cestle.service.region_plug_in")
+    if plug_in is not None:
+        plug_in.end_running()
+    os._exit(FAULT)
+
+
+class StepClock:
+    """Logs each step and measures it; a step is known by its first word."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, float]] = []
+
+    def __call__(self, step: str) -> None:
+        """A step begins, and the one before has ended."""
+        _log.info("computing", step=step)
+        self._begun.append((step.split()[0], time.monotonic()))
+
+    def seconds(self) -> dict[str, float]:
+        """How long each step took [s], when the last one has ended just now."""
+        found: dict[str, float] = {}
+        for (step, begin), (_, end) in pairwise([*self._begun, ("", time.monotonic())]):
+            found[step] = found.get(step, 0.0) + end - begin
+        return found
+
+
+def _outcome(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     try:
-        return _compute(request)
+        return _compute(request, clock)
     except (InputError, ConfigError) as fault:
         return BAD_INPUT, str(fault)
     except CestleError as fault:
@@ -58,11 +89,12 @@ def _outcome(request: dict[str, Any]) -> tuple[int, str]:
         return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
 
 
-def _compute(request: dict[str, Any]) -> tuple[int, str]:
+def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     # Imported here, so that a failure to import is an outcome like any other.
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
 
     predecessor = request["predecessor"]
+    options = StudyOptions.model_validate(request["options"])
     results = process(
         ProcessRequest(
             files=tuple(Path(file) for file in request["files"]),
@@ -70,11 +102,14 @@ def _compute(request: dict[str, Any]) -> tuple[int, str]:
             created=datetime.fromisoformat(request["created"]),
             analysis=AnalysisSection.model_validate_json(json.dumps(request["analysis"])),
             templates=TemplatesSection.model_validate_json(json.dumps(request["templates"])),
+            roi_files=tuple(Path(file) for file in request["roi_files"]),
+            label_scheme=options.label_scheme,
+            options=options,
             revision=request["revision"],
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),
         ),
-        lambda step: _log.info("computing", step=step),
+        clock,
     )
     return EXIT_CODES[results.status], "; ".join(results.reasons)
 

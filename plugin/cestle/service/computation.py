@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,12 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import NodeConfig
+from cestle.config.options import StudyOptions
 from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
+from cestle.service.process_groups import end_session
 from cestle.spool.files import sync_folder
-from cestle.spool.journal import RevisionRecord, StoredInstance
+from cestle.spool.records import RevisionRecord, StoredInstance
 
 COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
 """What is run; it reads the name of its request file from its standard input."""
@@ -44,10 +46,16 @@ class Computed:
         Of the child; None when it was stopped because the node stops.
     reason
         What there is to say about it; empty for a complete result.
+    seconds
+        How long it took [s]; 0 for results that were there already.
+    steps
+        How long each step took, as the child says [s].
     """
 
     exit_code: int | None
     reason: str
+    seconds: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def has_results(self) -> bool:
@@ -97,20 +105,26 @@ class Computation:
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         before = _read_outcome(place / "computed.json")
         if before is not None:
-            return before
+            return replace(before, steps={})
         self._sweep(place)
         work = place.with_name(f"{place.name}.{secrets.token_hex(8)}.part")
         work.mkdir(parents=True)
         request = work / "request.json"
         content = self._request(revision, inputs, work, predecessor)
         write_durably(request, json.dumps(content).encode())
+        begin = time.monotonic()
         code, note = self._watch(request)
         told = _read_outcome(work / "outcome.json")
-        computed = Computed(exit_code=code, reason=_reason(code, note, told))
+        computed = Computed(
+            exit_code=code,
+            reason=_reason(code, note, told),
+            seconds=time.monotonic() - begin,
+            steps={} if told is None else told.steps,
+        )
         if not computed.has_results:
             shutil.rmtree(work)
             return computed
-        outcome = {"exit_code": code, "reason": computed.reason}
+        outcome = {"exit_code": code, "reason": computed.reason, "seconds": computed.steps}
         write_durably(work / "computed.json", json.dumps(outcome).encode())
         _put_in_place(work, place)
         return computed
@@ -122,12 +136,18 @@ class Computation:
         work: Path,
         predecessor: Path | None,
     ) -> dict[str, Any]:
-        instances = self.folder.spool(self.config).instances
+        spool = self.folder.spool(self.config)
+        instances = spool.instances
+        options = StudyOptions.from_text(revision.options)
         return {
             "study_instance_uid": revision.study_instance_uid,
             "revision": revision.number,
             "created": datetime.fromtimestamp(revision.created, UTC).isoformat(),
             "files": [str(instances / one.path) for one in inputs],
+            "roi_files": [
+                str(spool.attachment(one.sha256, one.suffix)) for one in options.roi or ()
+            ],
+            "options": options.to_json(),
             "out_dir": str(work),
             "predecessor": None if predecessor is None else str(predecessor),
             "analysis": self.config.analysis.model_dump(mode="json"),
@@ -164,6 +184,8 @@ class Computation:
                     note = f"stopped at {peak:.0f} MiB of memory"
             if code is None:
                 _kill_group(child)
+            elif code < 0:
+                end_session(child.pid)
         _log.info(
             "computation ended",
             exit_code=code,
@@ -189,7 +211,11 @@ def _read_outcome(file: Path) -> Computed | None:
     if not file.is_file():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    return Computed(exit_code=int(content["exit_code"]), reason=str(content["reason"]))
+    return Computed(
+        exit_code=int(content["exit_code"]),
+        reason=str(content["reason"]),
+        steps={str(step): float(taken) for step, taken in content.get("seconds", {}).items()},
+    )
 
 
 def _put_in_place(work: Path, place: Path) -> None:
@@ -209,6 +235,9 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+    finally:
+        # What the child runs in groups of their own is in its session all the same.
+        end_session(child.pid)
     child.wait()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cestle.config.node import NodeConfig
 from cestle.errors import ConfigError, SpoolError
+from cestle.spool.database import Database
 from cestle.spool.files import SpoolFiles, require_uid, sync_folder
-from cestle.spool.journal import Journal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,12 @@ class DataFolder:
     ----------
     root
         `data_dir` of the configuration.
+    database_url
+        PostgreSQL database of journal and workflows; empty for SQLite files in `root`.
     """
 
     root: Path
+    database_url: str = ""
 
     @classmethod
     def of(cls, config: NodeConfig) -> "DataFolder":
@@ -42,39 +45,87 @@ class DataFolder:
                 f"data_dir {root} cannot be made ({fault.strerror}); expected a folder that the "
                 "node may write to"
             ) from fault
-        return cls(root=root)
+        return cls.existing(config)
+
+    @classmethod
+    def existing(cls, config: NodeConfig) -> "DataFolder":
+        """The data folder of a configuration, for commands that only look into it."""
+        return cls(root=config.node.data_dir, database_url=config.engine.database_url)
 
     @property
-    def journal(self) -> Path:
-        """The journal file."""
-        return self.root / "journal.sqlite3"
+    def journal(self) -> Path | str:
+        """Where the journal is kept: a file, or the address of a database."""
+        return self.database_url or self.root / "journal.sqlite3"
 
     @property
-    def engine(self) -> Path:
-        """The database of the workflow engine."""
-        return self.root / "engine.sqlite3"
+    def engine(self) -> Path | str:
+        """Where the workflow engine keeps its state: a file, or the address of a database."""
+        return self.database_url or self.root / "engine.sqlite3"
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether there can be a journal already; a node that never ran on SQLite has none."""
+        return not isinstance(self.journal, Path) or self.journal.is_file()
 
     @property
     def results(self) -> Path:
         """Folder of the results, one folder for each study."""
         return self.root / "results"
 
-    def open_journal(self) -> Journal:
-        """Open the journal."""
-        return Journal(self.journal)
+    @property
+    def run(self) -> Path:
+        """Folder of what only matters while the node runs."""
+        return self.root / "run"
 
-    def spool(self, config: NodeConfig) -> SpoolFiles:
-        """The spool of received instances."""
+    @contextmanager
+    def open_database(self) -> Iterator[Database]:
+        """The database of the node's record, closed at the end.
+
+        Raises
+        ------
+        SpoolError
+            When it cannot be opened.
+        """
+        database = Database(self.journal)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def spool_of_commands(self, config: NodeConfig) -> SpoolFiles:
+        """The spool for a command of a person, which writes beside the receivers."""
+        return self.spool(config, writer=0)
+
+    def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
+        """The spool of received instances, for the receiver of this number."""
         reserve = round(config.node.disk_reserve_gb * 1e9)
-        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve)
+        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve, writer=writer)
 
     def revision(self, study_instance_uid: str, number: int) -> Path:
         """Folder of the results of one revision."""
         return self.results / require_uid(study_instance_uid) / f"r{number}"
 
+    def in_use(self) -> bool:
+        """Whether a process of a node works in this folder at the moment."""
+        for file in self.root.glob("*.lock"):
+            try:
+                handle = os.open(file, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
+
     @contextmanager
-    def only_one(self, what: str) -> Iterator[None]:
+    def only_one(self, what: str) -> Iterator[int]:
         """Hold the lock of a role, so that two processes never do the same work.
+
+        The lock is held by the file descriptor that is yielded: a child that inherits it holds
+        the lock too, until the last of them has ended.
 
         Raises
         ------
@@ -89,7 +140,7 @@ class DataFolder:
                 raise SpoolError(
                     f"another process already has the role '{what}' on {self.root}; stop it first"
                 ) from fault
-            yield
+            yield handle
         finally:
             os.close(handle)
 

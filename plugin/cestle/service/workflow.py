@@ -16,22 +16,25 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.engine.jobs import Ending, JobEngine, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
-from cestle.net.sender import send_instances
-from cestle.service.computation import BAD_INPUT, Computation, Computed
+from cestle.net.transport import deliver
+from cestle.service.commitment import CommitmentRequests
+from cestle.service.computation import BAD_INPUT, COMPLETE, PARTIAL, Computation, Computed
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
+from cestle.service.destinations import no_longer_configured, pauses_between_looks
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
-from cestle.spool.journal import (
-    DeliveryItem,
-    DeliveryRecord,
-    Journal,
-    RevisionRecord,
-)
-from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
+from cestle.service.meters import Meters
+from cestle.spool.breaker import BreakerState
+from cestle.spool.destinations import DestinationStates
+from cestle.spool.journal import Journal
+from cestle.spool.lifecycle import DeliveryState, Event
+from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord
 
 _STUDY: Final = "study"
 _MOST_ATTEMPTS: Final = 6
 """Computations of one revision, crashes of the node included, before it is set aside."""
+MOST_REFUSALS: Final = 5
+"""Attempts in which a destination that answers could not process an instance."""
 _CHECK_SECONDS: Final = 30.0
 _NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
@@ -51,12 +54,18 @@ class Workflow:
         Where results are.
     journal
         What is left to do.
+    states
+        Which destinations are down.
+    requests
+        Asks for storage commitment.
     computation
         Computes revisions.
     stopping
         Set when the node stops.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     clock
         The time [s since the epoch].
     """
@@ -64,9 +73,12 @@ class Workflow:
     config: NodeConfig
     folder: DataFolder
     journal: Journal
+    states: DestinationStates
+    requests: CommitmentRequests
     computation: Computation
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
+    meters: Meters = field(default_factory=Meters)
     clock: Callable[[], float] = time.time
 
     def kinds(self) -> tuple[JobKind, ...]:
@@ -85,6 +97,7 @@ class Workflow:
             name=delivery_kind(destination.name),
             attempt=_guarded(self._deliver),
             give_up=self._give_up_delivery,
+            exclusive=True,
             pauses=lambda _: Pauses(
                 first_s=destination.retry_seconds,
                 longest_s=60.0 * destination.longest_retry_minutes,
@@ -107,6 +120,8 @@ class Workflow:
         if started is None:
             return Ending.DONE
         uid, number = started.study_instance_uid, started.number
+        if started.attempts == 1:
+            self.meters.step("queued", self.clock() - started.created)
         _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
         computed = self.computation.run(
             started,
@@ -119,8 +134,10 @@ class Workflow:
         """Record how a computation ended."""
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
+        if computed.seconds:
+            self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
-            plan = self._plan(revision)
+            plan = self.plan(revision)
             self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
             log.info("revision computed", objects=max(len(items) for items in plan.values()))
             return Ending.DONE
@@ -135,7 +152,20 @@ class Workflow:
         log.error("computation failed")
         return Ending.AGAIN
 
-    def _plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
+    def plan_again(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]] | None:
+        """What each destination gets of a revision once more; None when its results are gone."""
+        try:
+            return self.plan(revision)
+        except (OSError, InputError) as fault:
+            _log.warning(
+                "results are no longer there",
+                study=revision.study_instance_uid,
+                revision=revision.number,
+                reason=describe_fault(fault),
+            )
+            return None
+
+    def plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
         """What each destination gets."""
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         deliverables = read_deliverables(place)
@@ -187,37 +217,97 @@ class Workflow:
         if not delivery.planned:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
+        if self.states.get(destination.name).state is BreakerState.OPEN:
+            self.states.hold(delivery.study_instance_uid, delivery.number, destination.name)
+            return Ending.DONE
+        begin = time.monotonic()
         try:
             self._send(delivery, destination)
+            if self.journal.unsent(delivery):
+                return Ending.INTERRUPTED
+            asked = self.requests.ask(delivery, destination)
         except InputError as fault:
-            self._note(delivery, DeliveryState.SET_ASIDE, str(fault))
+            self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
-            state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault))
-            return Ending.DONE if fault.permanent else Ending.AGAIN
-        if self.journal.unsent(delivery):
-            return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "")
+            return self._settle_failure(delivery, destination, fault, begin)
+        self.states.note_success(destination.name, now=self.clock())
+        state = DeliveryState.COMMITTING if asked else DeliveryState.DELIVERED
+        self._note(delivery, state, "", begin)
         return Ending.DONE
+
+    def _settle_failure(
+        self,
+        delivery: DeliveryRecord,
+        destination: Destination,
+        fault: DeliveryError,
+        begin: float,
+    ) -> Ending:
+        """Record a delivery that did not succeed, and what it says of the destination."""
+        name, reason, now = destination.name, str(fault), self.clock()
+        if fault.permanent:
+            self.states.note_refusal(name, reason, now=now)
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        if fault.limited:
+            self.states.note_refusal(name, reason, now=now)
+            if self.journal.count_refusal(delivery) >= MOST_REFUSALS:
+                reason = f"gave up after {MOST_REFUSALS} refusals: {reason}"
+                self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+                return Ending.DONE
+        elif now - delivery.begun > 3600.0 * destination.give_up_hours:
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+            reason = f"gave up after {delivery.attempts + 1} attempts: {reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        self._note(delivery, DeliveryState.WAITING, reason, begin)
+        if not fault.limited:
+            # The last step, since it may replace this very job by one that begins anew.
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+        return Ending.AGAIN
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
         paths = [item.path for item in self.journal.unsent(delivery)]
         instances = outgoing(place, read_deliverables(place), paths, destination)
+        forms: dict[str, OutgoingInstance] = {}
+
+        def sent_as(instance: OutgoingInstance, form: OutgoingInstance) -> None:
+            forms[instance.sop_instance_uid] = form
 
         def acknowledged(instance: OutgoingInstance) -> None:
-            self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
+            form = forms.get(instance.sop_instance_uid, instance)
+            self.journal.acknowledge(
+                delivery,
+                instance.sop_instance_uid,
+                now=self.clock(),
+                sent_as=(form.sop_class_uid, form.sop_instance_uid),
+            )
 
-        send_instances(
+        deliver(
             instances,
             destination,
             self.config,
             acknowledged=acknowledged,
+            sent_as=sent_as,
             keep_going=lambda: not self.stopping.is_set(),
         )
 
-    def _note(self, delivery: DeliveryRecord, state: DeliveryState, reason: str) -> None:
+    def _note(
+        self,
+        delivery: DeliveryRecord,
+        state: DeliveryState,
+        reason: str,
+        begin: float | None = None,
+    ) -> None:
+        """Record how a delivery goes on; `begin` is when the attempt began, if there was one."""
+        if begin is not None:
+            result = "later" if state is DeliveryState.WAITING else state.value
+            self.meters.delivered(delivery.destination, result, time.monotonic() - begin)
         self.journal.note_delivery(delivery, state, reason=reason, now=self.clock())
         log = _log.warning if reason else _log.info
         log(
@@ -258,26 +348,22 @@ class Dispatcher:
         Runs it.
     destinations
         Names of the configured destinations.
-    clock
-        The time [s since the epoch].
     """
 
     journal: Journal
     engine: JobEngine
     destinations: frozenset[str]
-    clock: Callable[[], float] = time.time
     _handed: dict[str, float] = field(default_factory=dict)
 
-    def step(self) -> None:
+    def step(self, now: float) -> None:
         """Look at everything that is unfinished, once."""
-        now = self.clock()
         for uid in self.journal.take_retries(now=now):
             _log.info("retry", study=uid)
         for revision in self.journal.unfinished():
-            if revision.state is RevisionState.DELIVERING:
-                self._hand_over_deliveries(revision, now)
-            else:
+            if revision.state.computing:
                 self._hand_over_revision(revision, now)
+        for delivery in self.journal.to_deliver():
+            self._hand_over_delivery(delivery, now)
 
     def _hand_over_revision(self, revision: RevisionRecord, now: float) -> None:
         uid, number = revision.study_instance_uid, revision.number
@@ -286,31 +372,24 @@ class Dispatcher:
         payload: Payload = {"study": uid, "revision": number, "run": revision.run}
         self._submit(_STUDY, f"{uid}:r{number}:{revision.run}", payload, now)
 
-    def _hand_over_deliveries(self, revision: RevisionRecord, now: float) -> None:
-        uid, number = revision.study_instance_uid, revision.number
-        for delivery in self.journal.deliveries(uid, number):
-            if delivery.state is not DeliveryState.WAITING:
-                continue
-            name = delivery.destination
-            if name not in self.destinations:
-                self.journal.note_delivery(
-                    delivery,
-                    DeliveryState.SET_ASIDE,
-                    reason=f"destination '{name}' is no longer in the configuration",
-                    now=now,
-                )
-                continue
-            run = delivery.run
-            if self._lost(f"{uid}:r{number}:{name}:{run}", now):
-                self.journal.count_delivery_run(delivery)
-                run += 1
-            payload: Payload = {
-                "study": uid,
-                "revision": number,
-                "destination": name,
-                "run": run,
-            }
-            self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
+    def _hand_over_delivery(self, delivery: DeliveryRecord, now: float) -> None:
+        uid, number, name = delivery.study_instance_uid, delivery.number, delivery.destination
+        if name not in self.destinations:
+            self.journal.note_delivery(
+                delivery, DeliveryState.SET_ASIDE, reason=no_longer_configured(name), now=now
+            )
+            return
+        run = delivery.run
+        if self._lost(f"{uid}:r{number}:{name}:{run}", now):
+            self.journal.count_delivery_run(delivery)
+            run += 1
+        payload: Payload = {
+            "study": uid,
+            "revision": number,
+            "destination": name,
+            "run": run,
+        }
+        self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
 
     def _lost(self, key: str, now: float) -> bool:
         """Whether a job that was handed over ended without doing its work.
@@ -328,6 +407,14 @@ class Dispatcher:
         if key not in self._handed:
             self.engine.submit(kind, key, payload)
             self._handed[key] = now
+
+
+def _result(computed: Computed) -> str:
+    """How a computation ended, in a word of the metrics."""
+    if computed.exit_code is None:
+        return "interrupted"
+    words = {COMPLETE: "complete", PARTIAL: "partial", BAD_INPUT: "bad_input"}
+    return words.get(computed.exit_code, "fault")
 
 
 def delivery_kind(destination: str) -> str:

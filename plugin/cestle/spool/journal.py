@@ -1,311 +1,43 @@
 """The journal: what arrived, what was made of it, and where it was delivered.
 
 It is the record that everything else follows: a process that was killed reads here what is left
-to do. SQLite in WAL mode with ``synchronous=FULL``, so that a commit survives a power failure.
-Times are seconds since the epoch, UTC.
+to do. A commit survives a power failure. Times are seconds since the epoch, UTC.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum, auto
-from pathlib import Path
-from typing import Any, Final
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cestle.errors import SpoolError
+from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
+from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
-
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE instances (
-    sop_instance_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    study_instance_uid TEXT NOT NULL,
-    series_instance_uid TEXT NOT NULL,
-    sop_class_uid TEXT NOT NULL,
-    transfer_syntax_uid TEXT NOT NULL,
-    calling_ae_title TEXT NOT NULL,
-    called_ae_title TEXT NOT NULL,
-    path TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    received REAL NOT NULL,
-    PRIMARY KEY (sop_instance_uid, sha256)
-) STRICT;
-CREATE INDEX instances_of_study ON instances (study_instance_uid, received);
-CREATE TABLE studies (
-    study_instance_uid TEXT PRIMARY KEY,
-    first_arrival REAL NOT NULL,
-    last_arrival REAL NOT NULL,
-    collecting INTEGER NOT NULL,
-    note TEXT NOT NULL DEFAULT '',
-    wanted TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE TABLE revisions (
-    study_instance_uid TEXT NOT NULL REFERENCES studies,
-    number INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    cause TEXT NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    predecessor INTEGER,
-    created REAL NOT NULL,
-    changed REAL NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    run INTEGER NOT NULL DEFAULT 1,
-    PRIMARY KEY (study_instance_uid, number)
-) STRICT;
-CREATE TABLE revision_inputs (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    sop_instance_uid TEXT NOT NULL,
-    sha256 TEXT NOT NULL,
-    used INTEGER NOT NULL,
-    PRIMARY KEY (study_instance_uid, number, sop_instance_uid)
-) STRICT;
-CREATE TABLE deliveries (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    destination TEXT NOT NULL,
-    state TEXT NOT NULL,
-    reason TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    run INTEGER NOT NULL DEFAULT 1,
-    changed REAL NOT NULL,
-    PRIMARY KEY (study_instance_uid, number, destination)
-) STRICT;
-CREATE TABLE delivery_items (
-    study_instance_uid TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    destination TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    sop_instance_uid TEXT NOT NULL,
-    path TEXT NOT NULL,
-    acknowledged REAL,
-    PRIMARY KEY (study_instance_uid, number, destination, position)
-) STRICT;
-CREATE TABLE retries (id INTEGER PRIMARY KEY, study_instance_uid TEXT NOT NULL) STRICT;
-"""
-
-
-class Arrival(Enum):
-    """What the journal knew of an instance when it arrived."""
-
-    NEW = auto()
-    REPEATED = auto()
-    CONFLICTING = auto()
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredInstance:
-    """One received instance.
-
-    Parameters
-    ----------
-    sop_instance_uid, study_instance_uid, series_instance_uid, sop_class_uid
-        As the data set states them.
-    transfer_syntax_uid
-        Of the file.
-    sha256
-        Of the data set, in hexadecimal.
-    calling_ae_title, called_ae_title
-        Of the association that brought it first.
-    path
-        Relative to the spool's instance folder.
-    size
-        Of the file [bytes].
-    received
-        When it arrived first [s since the epoch].
-    """
-
-    sop_instance_uid: str
-    sha256: str
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_class_uid: str
-    transfer_syntax_uid: str
-    calling_ae_title: str
-    called_ae_title: str
-    path: str
-    size: int
-    received: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyRecord:
-    """One study.
-
-    Parameters
-    ----------
-    study_instance_uid
-        The study.
-    first_arrival, last_arrival
-        Of the current collection of instances [s since the epoch].
-    collecting
-        Whether instances have arrived, or processing was asked for, that no revision covers.
-    note
-        What is being waited for, in words.
-    wanted
-        Why a new revision was asked for even with the same instances; empty when none was.
-    """
-
-    study_instance_uid: str
-    first_arrival: float
-    last_arrival: float
-    collecting: bool
-    note: str
-    wanted: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RevisionRecord:
-    """One revision of one study.
-
-    Parameters
-    ----------
-    study_instance_uid, number
-        Which one; numbers count from 1.
-    state
-        Where it is.
-    cause
-        Why it was made.
-    reason
-        Why it is in `state`; empty when that needs no words.
-    predecessor
-        The revision that it replaces; None for the first that gave a result.
-    created
-        When its inputs were fixed [s since the epoch].
-    changed
-        When `state` changed last.
-    attempts
-        Computations begun.
-    run
-        Counts the times that it was handed to the engine.
-    """
-
-    study_instance_uid: str
-    number: int
-    state: RevisionState
-    cause: str
-    reason: str
-    predecessor: int | None
-    created: float
-    changed: float
-    attempts: int
-    run: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryRecord:
-    """The delivery of one revision to one destination.
-
-    Parameters
-    ----------
-    study_instance_uid, number, destination
-        Which one.
-    state
-        Where it is.
-    reason
-        What went wrong last; empty when nothing did.
-    attempts
-        Associations tried.
-    run
-        Counts the times that it was handed to the engine.
-    changed
-        When any of this changed last [s since the epoch].
-    sent, planned
-        Instances acknowledged, and in all.
-    """
-
-    study_instance_uid: str
-    number: int
-    destination: str
-    state: DeliveryState
-    reason: str
-    attempts: int
-    run: int
-    changed: float
-    sent: int
-    planned: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryItem:
-    """One object of a delivery: its UID, and its file relative to the revision's folder."""
-
-    sop_instance_uid: str
-    path: str
+from cestle.spool.records import (
+    Arrival,
+    DeliveryItem,
+    DeliveryRecord,
+    RevisionRecord,
+    StoredInstance,
+    StudyRecord,
+)
 
 
 class Journal:
-    """The journal file; safe to use from several threads and several processes.
+    """The journal; safe to use from several threads and several processes.
 
     Parameters
     ----------
-    path
-        SQLite file; made when absent. It must be on a local disk.
-
-    Raises
-    ------
-    SpoolError
-        When it cannot be opened or was written by a newer version.
+    database
+        Where it is kept.
+    actor
+        Who works with it, for the audit trail, whose entries are part of the same transactions.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        try:
-            self._connection = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=30.0
-            )
-            self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-                self._connection.execute(f"PRAGMA {pragma}").close()
-        except sqlite3.Error as fault:
-            raise SpoolError(f"journal {path} cannot be opened: {fault}") from fault
-        self._migrate(path)
-
-    def _migrate(self, path: Path) -> None:
-        with self._transaction() as run:
-            found = run("PRAGMA user_version")[0][0]
-            if found > _VERSION:
-                raise SpoolError(
-                    f"journal {path} has version {found}, this cestle knows {_VERSION}; install "
-                    "the newer version again"
-                )
-            if found == 0:
-                for statement in _SCHEMA.split(";"):
-                    run(statement)
-                run(f"PRAGMA user_version = {_VERSION}")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator["_Run"]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield _Run(self._connection)
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as fault:
-                self._roll_back()
-                raise SpoolError(f"the journal cannot be used: {fault}") from fault
-            except BaseException:
-                self._roll_back()
-                raise
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-    def _read(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            try:
-                return _Run(self._connection)(statement, *values)
-            except sqlite3.Error as fault:
-                raise SpoolError(f"the journal cannot be read: {fault}") from fault
+    def __init__(self, database: Database, *, actor: str = "cestle") -> None:
+        self._database = database
+        self._actor = actor
+        self._transaction = database.transaction
+        self._read = database.read
 
     # What arrives
 
@@ -367,18 +99,48 @@ class Journal:
                 )
         return arrival
 
-    def ask_for_revision(self, study_instance_uid: str, *, why: str, now: float) -> bool:
-        """Ask for a new revision with what there is; False when the study is unknown."""
+    def ask_for_revision(
+        self,
+        study_instance_uid: str,
+        *,
+        why: str,
+        now: float,
+        options: str = "",
+        at_once: bool = False,
+    ) -> bool:
+        """Ask for a study to be processed again; False when the study is unknown.
+
+        Parameters
+        ----------
+        study_instance_uid
+            The study.
+        why
+            For the record; not empty.
+        now
+            The time [s since the epoch].
+        options
+            How it is to be processed, as the caller writes it down; empty for as before.
+        at_once
+            Whether to begin with what there is, without waiting for anything.
+        """
         with self._transaction() as run:
             if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
                 return False
-            _open_collection(run, study_instance_uid, now, why)
+            _open_collection(run, study_instance_uid, now, why, options)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, now, what="revision", why=why)
+            if at_once:
+                run(
+                    "UPDATE studies SET hurried = 1 WHERE study_instance_uid = ?",
+                    study_instance_uid,
+                )
         return True
 
     def instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
         """Everything received of a study, in order of arrival."""
         rows = self._read(
-            "SELECT * FROM instances WHERE study_instance_uid = ? ORDER BY received, rowid",
+            "SELECT * FROM instances WHERE study_instance_uid = ? "
+            "ORDER BY received, sop_instance_uid, sha256",
             study_instance_uid,
         )
         return tuple(StoredInstance(**dict(row)) for row in rows)
@@ -410,7 +172,10 @@ class Journal:
     def _studies(self, condition: str, *values: Any) -> tuple[StudyRecord, ...]:
         rows = self._read(f"SELECT * FROM studies {condition}", *values)  # noqa: S608 - our text
         return tuple(
-            StudyRecord(**(dict(row) | {"collecting": bool(row["collecting"])})) for row in rows
+            StudyRecord(
+                **(dict(row) | {name: bool(row[name]) for name in ("collecting", "hurried")})
+            )
+            for row in rows
         )
 
     def set_note(self, study_instance_uid: str, note: str) -> None:
@@ -437,6 +202,8 @@ class Journal:
         used: frozenset[str],
         cause: str,
         now: float,
+        options: str = "",
+        fingerprint: str = "",
     ) -> RevisionRecord | None:
         """Fix the inputs of the next revision and end the collection, in one commit.
 
@@ -452,6 +219,10 @@ class Journal:
             Why the revision is made, in words.
         now
             The time [s since the epoch].
+        options
+            How it is to be processed, as the caller writes it down.
+        fingerprint
+            Of all that its results follow from.
 
         Returns
         -------
@@ -465,27 +236,117 @@ class Journal:
             number = (
                 1
                 + run(
-                    "SELECT COALESCE(MAX(number), 0) FROM revisions WHERE study_instance_uid = ?",
+                    "SELECT COALESCE(MAX(number), 0) AS last FROM revisions "
+                    "WHERE study_instance_uid = ?",
                     uid,
-                )[0][0]
+                )[0]["last"]
             )
             predecessor = run(
-                "SELECT MAX(number) FROM revisions WHERE study_instance_uid = ? "
+                "SELECT MAX(number) AS last FROM revisions WHERE study_instance_uid = ? "
                 "AND state IN ('delivering', 'done', 'undelivered')",
                 uid,
-            )[0][0]
+            )[0]["last"]
             run(
                 "INSERT INTO revisions (study_instance_uid, number, state, cause, predecessor, "
-                "created, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now),
+                "created, changed, options, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now, options),
+                fingerprint,
             )
             for one in inputs:
                 run(
-                    "INSERT INTO revision_inputs VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO revision_inputs (study_instance_uid, number, sop_instance_uid, "
+                    "sha256, used) VALUES (?, ?, ?, ?, ?)",
                     *(uid, number, one.sop_instance_uid, one.sha256),
                     int(one.sop_instance_uid in used),
                 )
+            self._audit(
+                run,
+                AuditEvent.INPUTS_FIXED,
+                uid,
+                now,
+                revision=number,
+                cause=cause,
+                instances=len(inputs),
+            )
         return self.revision(uid, number)
+
+    def compute_again(
+        self, study: StudyRecord, revision: RevisionRecord, *, why: str, now: float
+    ) -> bool:
+        """End a collection by computing again a revision that gave no result.
+
+        Returns
+        -------
+            False, with nothing changed, when something arrived meanwhile or the revision has
+            moved on.
+        """
+        with self._transaction() as run:
+            if next_state(revision.state, Event.RETRY) is not RevisionState.QUEUED:
+                return False
+            if not _end_collection(run, study, ""):
+                return False
+            _note_repeat(run, revision, why)
+            _put_back(run, revision.study_instance_uid, now)
+        return True
+
+    def deliver_again(
+        self,
+        study: StudyRecord,
+        revision: RevisionRecord,
+        plan: Mapping[str, Sequence[DeliveryItem]],
+        *,
+        why: str,
+        now: float,
+    ) -> bool:
+        """End a collection by sending the objects of a revision once more, everywhere.
+
+        Parameters
+        ----------
+        study
+            As it was when it was judged.
+        revision
+            Its latest revision, with results.
+        plan
+            As in `plan_deliveries`; a destination that is no longer in it keeps its record.
+        why
+            For the record; not empty.
+        now
+            The time [s since the epoch].
+
+        Returns
+        -------
+            False, with nothing changed, when something arrived meanwhile or there is no result.
+        """
+        with self._transaction() as run:
+            if next_state(revision.state, Event.REPEAT) is None:
+                return False
+            if not _end_collection(run, study, ""):
+                return False
+            _note_repeat(run, revision, why)
+            uid, number = revision.study_instance_uid, revision.number
+            run(
+                "UPDATE revisions SET state = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ?",
+                *(RevisionState.DELIVERING.value, now, uid, number),
+            )
+            for destination, items in plan.items():
+                run(
+                    "DELETE FROM delivery_items WHERE study_instance_uid = ? AND number = ? "
+                    "AND destination = ?",
+                    *(uid, number, destination),
+                )
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                    cause=why,
+                )
+                _plan_delivery(run, revision, destination, items, now)
+        return True
 
     def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
         """One revision; None when there is none of this number."""
@@ -515,7 +376,8 @@ class Journal:
         rows = self._read(
             "SELECT instances.* FROM instances JOIN revision_inputs "
             "USING (study_instance_uid, sop_instance_uid, sha256) "
-            "WHERE study_instance_uid = ? AND number = ? ORDER BY received, instances.rowid",
+            "WHERE study_instance_uid = ? AND number = ? "
+            "ORDER BY received, sop_instance_uid, sha256",
             study_instance_uid,
             number,
         )
@@ -553,13 +415,17 @@ class Journal:
                 return None
             run(
                 "UPDATE revisions SET state = ?, reason = ?, changed = ?, "
-                "attempts = MAX(0, attempts + ?), run = run + ? "
+                "attempts = attempts + ?, run = run + ? "
                 "WHERE study_instance_uid = ? AND number = ?",
                 *(state.value, reason, now),
                 {Event.START: 1, Event.INTERRUPT: -1}.get(event, 0),
                 int(event is Event.RETRY),
                 *(uid, number),
             )
+            if state in (RevisionState.PARKED, RevisionState.FAILED):
+                told = {"revision": number, "state": state.value, "reason": reason}
+                outcome = Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.RESULTS_MADE, uid, now, outcome, **told)
         return self.revision(uid, number)
 
     def note_attempt(self, revision: RevisionRecord, reason: str, *, now: float) -> None:
@@ -619,31 +485,46 @@ class Journal:
             )
             if not changed:
                 raise SpoolError(f"revision {number} of {uid} is not being computed")
+            self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
-                run(
-                    "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
-                    "changed) VALUES (?, ?, ?, ?, ?)",
-                    *(uid, number, destination, DeliveryState.WAITING.value, now),
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
                 )
-                for position, item in enumerate(items):
-                    run(
-                        "INSERT INTO delivery_items VALUES (?, ?, ?, ?, ?, ?, NULL)",
-                        *(uid, number, destination, position, item.sop_instance_uid, item.path),
-                    )
+                _plan_delivery(run, revision, destination, items, now)
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
         """The deliveries of a revision, by destination."""
-        rows = self._read(
-            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent "
-            "FROM deliveries LEFT JOIN delivery_items "
-            "USING (study_instance_uid, number, destination) "
-            "WHERE study_instance_uid = ? AND number = ? GROUP BY destination "
+        return self._deliveries(
+            "WHERE study_instance_uid = ? AND number = ?",
             "ORDER BY destination",
             study_instance_uid,
             number,
         )
+
+    def to_deliver(self) -> tuple[DeliveryRecord, ...]:
+        """All deliveries that something can be done for at once, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'waiting' AND held = 0", "ORDER BY since")
+
+    def _deliveries(self, condition: str, order: str, *values: Any) -> tuple[DeliveryRecord, ...]:
+        rows = self._read(
+            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent, "  # noqa: S608 - our text
+            "COUNT(committed) AS committed FROM deliveries LEFT JOIN delivery_items "
+            f"USING (study_instance_uid, number, destination) {condition} "
+            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
+            f"{order}",
+            *values,
+        )
         return tuple(
-            DeliveryRecord(**(dict(row) | {"state": DeliveryState(row["state"])})) for row in rows
+            DeliveryRecord(
+                **(dict(row) | {"state": DeliveryState(row["state"]), "held": bool(row["held"])})
+            )
+            for row in rows
         )
 
     def unsent(self, delivery: DeliveryRecord) -> tuple[DeliveryItem, ...]:
@@ -655,15 +536,31 @@ class Journal:
         )
         return tuple(DeliveryItem(**dict(row)) for row in rows)
 
-    def acknowledge(self, delivery: DeliveryRecord, sop_instance_uid: str, *, now: float) -> None:
-        """Record that the destination took an object."""
+    def acknowledge(
+        self,
+        delivery: DeliveryRecord,
+        sop_instance_uid: str,
+        *,
+        now: float,
+        sent_as: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Record that the destination took an object.
+
+        Parameters
+        ----------
+        delivery, sop_instance_uid
+            Which one.
+        now
+            The time [s since the epoch].
+        sent_as
+            SOP class and instance UID of the form of it that was sent.
+        """
         with self._transaction() as run:
             run(
-                "UPDATE delivery_items SET acknowledged = ? WHERE study_instance_uid = ? "
+                "UPDATE delivery_items SET acknowledged = ?, sent_class = ?, sent_uid = ? "
+                "WHERE study_instance_uid = ? "
                 "AND number = ? AND destination = ? AND sop_instance_uid = ?",
-                now,
-                *_key(delivery),
-                sop_instance_uid,
+                *(now, *sent_as, *_key(delivery), sop_instance_uid),
             )
 
     def note_delivery(
@@ -672,16 +569,20 @@ class Journal:
         """Record how an attempt at a delivery ended, and close the revision after the last.
 
         A revision is done when every destination has everything; it is undelivered when nothing
-        more is tried but something is missing somewhere.
+        more is tried but something is missing somewhere. An attempt that a later run has overtaken
+        is not recorded.
         """
         uid, number, _ = _key(delivery)
         with self._transaction() as run:
-            run(
+            noted = run(
                 "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
                 "attempts = attempts + 1 "
-                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
-                *(state.value, reason, now, *_key(delivery)),
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ? AND run = ? "
+                "RETURNING number",
+                *(state.value, reason, now, *_key(delivery), delivery.run),
             )
+            if not noted:
+                return
             states = {
                 row["state"]
                 for row in run(
@@ -690,7 +591,12 @@ class Journal:
                     number,
                 )
             }
-            if DeliveryState.WAITING.value in states:
+            if not state.running:
+                told = {"revision": number, "destination": delivery.destination, "reason": reason}
+                whole = state is DeliveryState.DELIVERED
+                outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
+            if any(DeliveryState(one).running for one in states):
                 return
             whole = states == {DeliveryState.DELIVERED.value}
             run(
@@ -698,6 +604,37 @@ class Journal:
                 "WHERE study_instance_uid = ? AND number = ? AND state = 'delivering'",
                 (RevisionState.DONE if whole else RevisionState.UNDELIVERED).value,
                 *(now, uid, number),
+            )
+
+    def count_refusal(self, delivery: DeliveryRecord) -> int:
+        """Count that a destination could not process an instance; how often in a row by now."""
+        with self._transaction() as run:
+            rows = run(
+                "UPDATE deliveries SET refusals = refusals + 1 WHERE study_instance_uid = ? "
+                "AND number = ? AND destination = ? RETURNING refusals",
+                *_key(delivery),
+            )
+        return int(rows[0]["refusals"]) if rows else 0
+
+    def held(self, destination: str) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for a destination to come back, the oldest first."""
+        return self._deliveries(
+            "WHERE destination = ? AND deliveries.state = 'waiting' AND held = 1",
+            "ORDER BY since",
+            destination,
+        )
+
+    def committing(self) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for commitment, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'committing'", "ORDER BY since")
+
+    def note_reason(self, delivery: DeliveryRecord, reason: str, *, now: float) -> None:
+        """Say why a delivery is where it is."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET reason = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
+                *(reason, now, *_key(delivery)),
             )
 
     def count_delivery_run(self, delivery: DeliveryRecord) -> None:
@@ -715,6 +652,8 @@ class Journal:
         """Ask the node to try again what it set aside of a study."""
         with self._transaction() as run:
             run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, time.time(), what="retry")
 
     def take_retries(self, *, now: float) -> tuple[str, ...]:
         """Put back to work what retries were asked for; the studies, once each."""
@@ -725,50 +664,86 @@ class Journal:
                 _put_back(run, uid, now)
         return studies
 
-
-class _Run:
-    """Executes a statement and returns its rows."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        cursor = self._connection.execute(statement, values)
-        try:
-            return cursor.fetchall()
-        finally:
-            cursor.close()
+    def _audit(
+        self,
+        run: Statements,
+        event: AuditEvent,
+        study: str,
+        now: float,
+        outcome: Outcome = Outcome.SUCCESS,
+        **detail: Any,
+    ) -> None:
+        note = AuditNote(
+            event=event, outcome=outcome, actor=self._actor, study=study, detail=detail
+        )
+        append(run, note, now=now)
 
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
 
 
-def _open_collection(run: _Run, study_instance_uid: str, now: float, wanted: str) -> None:
-    # The longest wait counts from the first arrival of this collection, so a study that was
-    # closed begins anew.
+def _plan_delivery(
+    run: Statements,
+    revision: RevisionRecord,
+    destination: str,
+    items: Sequence[DeliveryItem],
+    now: float,
+) -> None:
+    uid, number = revision.study_instance_uid, revision.number
     run(
-        "INSERT INTO studies (study_instance_uid, first_arrival, last_arrival, collecting, wanted) "
-        "VALUES (?, ?, ?, 1, ?) ON CONFLICT (study_instance_uid) DO UPDATE SET "
-        "first_arrival = CASE WHEN collecting THEN first_arrival ELSE excluded.first_arrival END, "
-        "last_arrival = excluded.last_arrival, collecting = 1, "
-        "wanted = CASE WHEN excluded.wanted = '' THEN wanted ELSE excluded.wanted END",
-        *(study_instance_uid, now, now, wanted),
+        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
+        "SET state = excluded.state, changed = excluded.changed, since = excluded.since, held = 0, "
+        "refusals = 0, resends = 0, "
+        "reason = '', attempts = 0, run = deliveries.run + 1",
+        *(uid, number, destination, DeliveryState.WAITING.value, now, now),
+    )
+    for position, item in enumerate(items):
+        run(
+            "INSERT INTO delivery_items (study_instance_uid, number, destination, "
+            "position, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?, ?)",
+            *(uid, number, destination, position, item.sop_instance_uid, item.path),
+        )
+
+
+def _note_repeat(run: Statements, revision: RevisionRecord, why: str) -> None:
+    run(
+        "UPDATE revisions SET repeated = ? WHERE study_instance_uid = ? AND number = ?",
+        *(why, revision.study_instance_uid, revision.number),
     )
 
 
-def _end_collection(run: _Run, study: StudyRecord, note: str) -> bool:
+def _open_collection(
+    run: Statements, study_instance_uid: str, now: float, wanted: str, options: str = ""
+) -> None:
+    # The longest wait counts from the first arrival of this collection, so a study that was
+    # closed begins anew.
+    run(
+        "INSERT INTO studies (study_instance_uid, first_arrival, last_arrival, collecting, wanted, "
+        "wanted_options) VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (study_instance_uid) DO UPDATE SET "
+        "first_arrival = CASE WHEN studies.collecting = 1 THEN studies.first_arrival "
+        "ELSE excluded.first_arrival END, last_arrival = excluded.last_arrival, collecting = 1, "
+        "wanted = CASE WHEN excluded.wanted = '' THEN studies.wanted ELSE excluded.wanted END, "
+        "wanted_options = CASE WHEN excluded.wanted_options = '' THEN studies.wanted_options "
+        "ELSE excluded.wanted_options END",
+        *(study_instance_uid, now, now, wanted, options),
+    )
+
+
+def _end_collection(run: Statements, study: StudyRecord, note: str) -> bool:
     return bool(
         run(
-            "UPDATE studies SET collecting = 0, note = ?, wanted = '' "
-            "WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
-            "RETURNING study_instance_uid",
-            *(note, study.study_instance_uid, study.last_arrival, study.wanted),
+            "UPDATE studies SET collecting = 0, note = ?, wanted = '', wanted_options = '', "
+            "hurried = 0 WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
+            "AND wanted_options = ? AND hurried = ? RETURNING study_instance_uid",
+            *(note, study.study_instance_uid, study.last_arrival),
+            *(study.wanted, study.wanted_options, int(study.hurried)),
         )
     )
 
 
-def _put_back(run: _Run, study_instance_uid: str, now: float) -> None:
+def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
     latest = run(
         "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
         "ORDER BY number DESC LIMIT 1",
@@ -780,12 +755,14 @@ def _put_back(run: _Run, study_instance_uid: str, now: float) -> None:
     waiting = (
         DeliveryState.WAITING.value,
         now,
+        now,
         study_instance_uid,
         number,
     )
     # A delivery that only pauses is hurried along in the same way as one that was set aside.
     run(
-        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
+        "UPDATE deliveries SET state = ?, changed = ?, since = ?, run = run + 1, held = 0, "
+        "refusals = 0, resends = 0 "
         "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
         *waiting,
     )

@@ -126,4 +126,6 @@ def _linewidth(result: MegaResult) -> str:
 def _transients(result: MegaResult) -> str:
     if result.transients_used is None:
         return "averages of the scanner, single transients not available"
-    return f"{result.transients_used} used, {result.transients_rejected or 0} rejected"
+    text = f"{result.transients_used} used, {result.transients_rejected or 0} rejected"
+    count = len(result.transients_left_out)
+    return f"{text}, {count} of these by a person" if count else text

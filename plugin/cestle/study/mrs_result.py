@@ -171,6 +171,7 @@ def _qc_form(numbers: MegaResult, gates: tuple[Gate, ...]) -> dict[str, Any]:
         **{name: None if gate is None else finite(gate.value) for name, gate in found.items()},
         "transients_used": numbers.transients_used,
         "transients_rejected": numbers.transients_rejected,
+        "transients_left_out": list(numbers.transients_left_out),
         "verdict": "pass" if numbers.usable else "fail",
         "worst": worst(gates).value,
         "reasons": quality_reasons(numbers, gates),

@@ -1,9 +1,11 @@
 """What the pictures show, from the analysis and the texts of one language. Pure."""
 
 import re
-from collections.abc import Mapping
+import string
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -24,11 +26,18 @@ from cestle.render.content import (
     Reference,
     RegionRow,
     ShownRegion,
+    SlicePlace,
     TextBlock,
 )
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
+from cestle.study.region_presentation import (
+    REGION_TEXT_KEYS,
+    previous_line,
+    source_lines,
+    unverified_note,
+)
 from cestle.study.results import Call, RegionResult
 from cestle.study.spectroscopy import MRS_ROLE
 from cestle.study.t1_place import Placement, T1PlaceResult
@@ -78,6 +87,7 @@ TEXT_KEYS: Final = frozenset(
             "method_volumes",
             *(f"method_t1_{placement}" for placement in Placement),
             "method_t1_change",
+            "method_options",
             "mrs_not_assessed",
             "footer",
         ),
@@ -91,6 +101,7 @@ TEXT_KEYS: Final = frozenset(
         *("name_t1_3d", "name_roi", "name_hippocampus_left", "name_hippocampus_right"),
         *("name_amygdala_left", "name_amygdala_right"),
         *MRS_TEXT_KEYS,
+        *REGION_TEXT_KEYS,
     }
 )
 """Keys that every file in ``i18n/`` has, no more and no fewer."""
@@ -104,9 +115,14 @@ _REGION_ORDER: Final = (
 _HEAD_SHARE: Final = 0.1
 """Share of the bright signal above which a voxel counts as inside the head in field pictures."""
 
+_LEAST_VOXELS: Final = 8
+"""A T1 of fewer along an axis shows no place."""
+
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
 
+PHRASE_PREFIX: Final = "phrase:"
+"""Begins the keys of texts that stand for a phrase of the results instead of a place."""
 _NAME_PREFIX: Final = "name_"
 _MACHINE_NAME: Final = re.compile(
     r"(?<![\w./-])("
@@ -122,16 +138,33 @@ _MACHINE_NAME: Final = re.compile(
 
 
 def readable(sentence: str, text: Mapping[str, str]) -> str:
-    """A sentence with the names of ``results.json`` replaced by those that people read.
+    """A sentence of the results in the words that people read.
 
     Parameters
     ----------
     sentence
         Such as ``dai_glu_h_epi: no region was sent``.
     text
-        Texts of one language.
+        Texts of one language; its phrases are translated, names of ``results.json`` replaced.
     """
+    for key, shown in text.items():
+        if key.startswith(PHRASE_PREFIX):
+            sentence = _phrase(key.removeprefix(PHRASE_PREFIX)).sub(_filling(shown), sentence)
     return _MACHINE_NAME.sub(lambda found: text[_NAME_PREFIX + found[1]], sentence)
+
+
+@cache
+def _phrase(english: str) -> re.Pattern[str]:
+    """What a phrase with words in braces looks like when they are filled in."""
+    parts = (
+        re.escape(literal) + ("" if name is None else f"(?P<{name}>[^;]+?)")
+        for literal, name, _, _ in string.Formatter().parse(english)
+    )
+    return re.compile("".join(parts) + r"(?=$|[^\w.]|\.(?:\s|$))")
+
+
+def _filling(shown: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: shown.format(**found.groupdict())
 
 
 class BannerPolicy(StrEnum):
@@ -236,8 +269,12 @@ def build_page(
         no_picture=TextBlock(title=text["no_map_title"], lines=_no_map_lines(analysis, text)),
         map_caption=_map_caption(analysis, picture, text),
         zoom_caption=text["zoom_caption"],
-        anatomy_caption=text["anatomy_caption"].format(underlay=analysis.underlay_name),
+        anatomy_caption=text["anatomy_caption"].format(
+            underlay=readable(analysis.underlay_name, text)
+        ),
         bar_caption=(text["bar_caption"], text["bar_note"]),
+        picture_note=unverified_note(results.regions, text),
+        slice_place=_slice_place(analysis),
         columns=tuple(
             text[f"column_{key}"].format(estimator=_estimator(analysis, text))
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
@@ -334,6 +371,19 @@ def field_contents(
     return pictures
 
 
+def _slice_place(analysis: StudyAnalysis) -> SlicePlace | None:
+    """The T1 through the left hippocampus, or through what is there, with the slices."""
+    anatomy, glucest = analysis.inputs.anatomy, analysis.glucest
+    if anatomy is None or glucest is None or min(anatomy.grid.shape) < _LEAST_VOXELS:
+        return None
+    if anatomy.grid.frame_of_reference_uid != glucest.grid.frame_of_reference_uid:
+        return None
+    drawn = sorted(analysis.inputs.regions, key=lambda one: one.name != "hippocampus_left")
+    middle = anatomy.grid.to_lps((np.array(anatomy.grid.shape) - 1.0) / 2.0)
+    x_mm = float(drawn[0].centroid_lps_mm[0] if drawn else middle[0])
+    return SlicePlace(values=anatomy.values, grid=anatomy.grid, slices=glucest.grid, x_mm=x_mm)
+
+
 def _signal_mask(analysis: StudyAnalysis) -> Bool:
     """Voxels with signal in the saturation images; outside the head field maps mean nothing."""
     saturation = analysis.inputs.saturation
@@ -351,6 +401,7 @@ def _shown_regions(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[Sh
             side=region.side,
             label=text[f"label_{region.name}"],
             fraction=region.fraction,
+            verified=region.source.region_class.verified,
         )
         for region in analysis.regions
     )
@@ -368,7 +419,7 @@ def _map_caption(
             slice=main_slice(picture) + 1,
             total=total,
             thickness=f"{thickness:g}",
-            underlay=analysis.underlay_name,
+            underlay=readable(analysis.underlay_name, text),
         )
     return text["montage_caption"].format(
         shown=len(shown), total=total, thickness=f"{thickness:g}", zoom=main_slice(picture) + 1
@@ -477,8 +528,11 @@ def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
                 probability=_probability(call.probability_left),
             )
         )
+    headline = text[f"call_{call.call}"]
+    if call.preliminary:
+        headline = text["call_preliminary"].format(headline=headline)
     return CallContent(
-        headline=text[f"call_{call.call}"],
+        headline=headline,
         side=side,
         facts=tuple(facts),
         reasons=(*(readable(one, text) for one in call.reasons), text["not_a_diagnosis"]),
@@ -513,7 +567,13 @@ def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
         shown = ["–" if term is None else f"{term:.3f}" for term in terms]
         names = ("noise", "b0_map", "b1", "motion", "place")
         values = dict(zip(names, shown, strict=True))
-        lines.insert(0, text["budget_line"].format(index=readable(index, text), **values))
+        line = text["budget_line"].format(index=readable(index, text), **values)
+        if budget.region is not None:
+            line += text["budget_region"].format(region=f"{budget.region:.3f}")
+        lines.append(line)
+    previous = analysis.results.regions.previous
+    if previous is not None:
+        lines.insert(0, previous_line(previous, analysis.results.asymmetry.indices, text))
     light = Light(worst(gates).value) if gates else Light.NONE
     return QualityBlock(
         title=text["quality_title"],
@@ -529,7 +589,8 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     beside = results.mrs.shortfall if results.mrs.numbers is not None else ()
     lines = [f"• {readable(reason, text)}" for reason in results.reasons if reason not in beside]
     if "source" in results.glucest.reasons:
-        lines.append(f"• {results.glucest.reasons['source']}")
+        lines.append(f"• {readable(results.glucest.reasons['source'], text)}")
+    lines += [f"• {readable(note, text)}" for note in results.regions.notes]
     if results.mrs.numbers is None and not results.mrs.sent:
         reasons = "; ".join(results.mrs.reasons)
         lines.append("• " + text["mrs_not_assessed"].format(reason=readable(reasons, text)))
@@ -541,7 +602,8 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
 def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     results = analysis.results
     glucest = results.glucest
-    origins = dict.fromkeys(r.roi_source for r in glucest.rois.values() if r is not None)
+    origins = source_lines(results.regions, text)
+    error = "method_error_unverified" if results.regions.unverified else "method_error"
     lines = [
         text[f"method_source_{glucest.source}"],
         text["method_fields"].format(
@@ -550,10 +612,10 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
         text["method_regions"].format(
             sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
         ),
-        text["method_error"],
+        text[error],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
-            source=results.lateralization.cutoff_source,
+            source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
     lines += [*_t1_place(results.t1_place, text), *_volumes(results.volumes, text)]
@@ -563,6 +625,9 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             for name, value in results.comparison.indices.items()
         )
         lines.append(text["method_comparison"].format(indices=shown))
+    if results.options.words:
+        words = "; ".join(readable(line, text) for line in results.options.words)
+        lines.append(text["method_options"].format(options=words))
     return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
 
 

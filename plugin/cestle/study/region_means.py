@@ -179,7 +179,8 @@ def _result(statistic: RegionStatistic, region: Region, fields: FieldMaps | None
             if fields is None or fields.relative_b1 is None
             else _spread(fields.relative_b1, region)
         ),
-        roi_source=f"{region.source.form}, {region.source.creation}",
+        roi_source=region.source.in_words,
+        region_class=region.source.region_class,
     )
 
 

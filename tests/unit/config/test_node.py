@@ -107,7 +107,7 @@ def test_all_faults_are_listed_at_once(tmp_path):
         ("[analysis]\nmin_relative_b1 = 2.0\n", "max_relative_b1"),
         ('[analysis]\nb1_method = "guess"\n', "b1_method"),
         ("[tls]\nenabled = true\n", "certificate_file"),
-        ('[engine]\ndatabase_url = "postgresql://x"\n', "leave it empty"),
+        ('[engine]\ndatabase_url = "mysql://x"\n', "begins with postgresql"),
         ("[study]\nmax_wait_minutes = inf\n", "max_wait_minutes"),
         ("[analysis]\nwhite_matter_range_percent = [6.0, 4.0]\n", "the lower one first"),
         ("[analysis]\nwhite_matter_range_percent = [6.0]\n", "the lower one first"),

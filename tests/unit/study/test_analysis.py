@@ -226,10 +226,11 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     content = json.loads(json.dumps(analyse(noisy).results.to_json(), allow_nan=False))
     assert content["schema"] == "cestle-results/1"
     assert set(content) == {
-        "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
+        "schema", "study_instance_uid", "revision", "software", "options", "status", "reasons",
+        "notes",
         "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "quality",
         "error_budget", "repeatability", "motion", "comparison", "partial_volume_alone",
-        "t1_registration", "outputs",
+        "regions", "t1_registration", "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",

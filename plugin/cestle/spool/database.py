@@ -1,0 +1,207 @@
+"""The database of the node's record: a SQLite file, or PostgreSQL for several machines.
+
+Statements are written once for both. Writers come one after the other: SQLite allows no other
+way, and on PostgreSQL a lock makes it so, since the order in which studies are collected, judged
+and frozen is what keeps two workers from doing the same thing.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from cestle.errors import SpoolError
+from cestle.spool.tables import METADATA
+
+VERSION: Final = 4
+"""Raised with every change of the tables that an older version could not work with."""
+_WRITERS_KEY: Final = 0x63657374
+"""Number of the advisory lock that puts writers in line."""
+_BUSY_SECONDS: Final = 30.0
+
+Rows = Sequence[sa.RowMapping]
+
+
+class Statements:
+    """Executes statements in one transaction; ``?`` stands for a value.
+
+    Parameters
+    ----------
+    connection
+        An open connection.
+    """
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._qmark = connection.dialect.name == "sqlite"
+
+    def __call__(self, statement: str, *values: Any) -> Rows:
+        """Rows of a statement; empty when it gives none."""
+        text = statement if self._qmark else statement.replace("?", "%s")
+        result = self._connection.exec_driver_sql(text, values)
+        return result.mappings().all() if result.returns_rows else ()
+
+
+class Database:
+    """Where the node's record is; safe to use from several threads and processes.
+
+    Parameters
+    ----------
+    place
+        File of SQLite, on a local disk, made when absent; or a ``postgresql://`` address.
+
+    Raises
+    ------
+    SpoolError
+        When it cannot be opened or was written by a newer version.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self._writing = threading.Lock()
+        self._engine = _engine(place)
+        self.is_shared = self._engine.dialect.name == "postgresql"
+        try:
+            with self._engine.begin() as connection:
+                self._put_in_line(connection)
+                _bring_up_to_date(connection)
+        except sa.exc.SQLAlchemyError as fault:
+            self._engine.dispose()
+            raise SpoolError(
+                f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
+                "the database runs and can be written to"
+            ) from fault
+        except SpoolError:
+            self._engine.dispose()
+            raise
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Statements]:
+        """A transaction that is committed at the end, alone among the writers.
+
+        Raises
+        ------
+        SpoolError
+            When the database does not do it; nothing is changed then.
+        """
+        try:
+            with self._writing, self._engine.begin() as connection:
+                self._put_in_line(connection)
+                yield Statements(connection)
+        except sa.exc.SQLAlchemyError as fault:
+            raise SpoolError(f"the journal cannot be written ({cause(fault)})") from fault
+
+    def read(self, statement: str, *values: Any) -> Rows:
+        """Rows of a query.
+
+        Raises
+        ------
+        SpoolError
+            When the database does not answer.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return Statements(connection)(statement, *values)
+        except sa.exc.SQLAlchemyError as fault:
+            raise SpoolError(f"the journal cannot be read ({cause(fault)})") from fault
+
+    def _put_in_line(self, connection: sa.Connection) -> None:
+        if self.is_shared:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_KEY)))
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def version_of(place: Path | str) -> int:
+    """Version of the tables in a database, which is left as it is; 0 for an empty one.
+
+    Raises
+    ------
+    SpoolError
+        When it does not answer.
+    """
+    engine = _engine(place)
+    try:
+        with engine.connect() as connection:
+            return _written_by(connection, Statements(connection))
+    except sa.exc.SQLAlchemyError as fault:
+        raise SpoolError(
+            f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
+            "the database runs and can be read"
+        ) from fault
+    finally:
+        engine.dispose()
+
+
+def describe(place: Path | str) -> str:
+    """`place` without the password that it may hold."""
+    if isinstance(place, Path):
+        return str(place)
+    return sa.make_url(place).render_as_string(hide_password=True)
+
+
+def cause(fault: sa.exc.SQLAlchemyError) -> str:
+    """What the database says, in one line, without statement and values."""
+    origin = getattr(fault, "orig", None)
+    return " ".join(str(origin or type(fault).__name__).split())
+
+
+def driver_url(url: str) -> str:
+    """A ``postgresql://`` address for the driver that is installed."""
+    return "postgresql+psycopg://" + url.partition("://")[2]
+
+
+def _engine(place: Path | str) -> sa.Engine:
+    if not isinstance(place, Path):
+        # A connection that a restart of the server ended is noticed before it is used.
+        return sa.create_engine(driver_url(place), pool_pre_ping=True)
+    # Transactions are begun by us, since the driver would begin them without the writer's lock.
+    own = {"timeout": _BUSY_SECONDS, "isolation_level": None}
+    engine = sa.create_engine(f"sqlite:///{place}", connect_args=own)
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        del record
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    return engine
+
+
+def _bring_up_to_date(connection: sa.Connection) -> None:
+    """Make what is missing; what an older version wrote stays."""
+    run = Statements(connection)
+    found = _written_by(connection, run)
+    if found > VERSION:
+        raise SpoolError(
+            f"the journal has version {found}, this cestle knows {VERSION}; install the newer "
+            "version again"
+        )
+    if found == VERSION:
+        return
+    METADATA.create_all(connection)
+    for table in METADATA.sorted_tables:
+        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                definition = sa.schema.CreateColumn(column).compile(connection.engine)
+                run(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
+    run("DELETE FROM journal_version")
+    run("INSERT INTO journal_version (number) VALUES (?)", VERSION)
+
+
+def _written_by(connection: sa.Connection, run: Statements) -> int:
+    """Version of the tables that are there; 0 for none."""
+    tables = sa.inspect(connection).get_table_names()
+    if "journal_version" in tables:
+        rows = run("SELECT number FROM journal_version")
+        return int(rows[0]["number"]) if rows else 0
+    return 1 if "instances" in tables else 0
