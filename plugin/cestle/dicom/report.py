@@ -454,7 +454,7 @@ class _Builder:
     def _volume_code(self, volumes: VolumeResult, group: IndexGroup) -> str:
         """Why an index of the volumes has no value, as a code."""
         if None in volumes.hippocampus_mm3.values():
-            return "roi_missing"
+            return "no_data"
         if volumes.indices["dai_vol_h_epi"] is None:
             return "quality_fail"
         return "side_unknown" if group.method != "method_lr" else "quality_fail"
