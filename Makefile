@@ -2,6 +2,7 @@
 # make test    static checks and all tests; installs what they need
 # make check   static checks only: ruff, mypy --strict, layer contracts
 # make bench   speed and memory, printed with machine and versions
+# make fuzz    fuzzing of what is received, 30 s each target (SECONDS=600 for longer)
 # make lock    resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3
@@ -9,7 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: demo test check bench lock peers clean
+SECONDS ?= 30
+
+.PHONY: demo test check bench fuzz lock peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +46,10 @@ test: check peers
 
 bench: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m benchmarks $(ONLY)
+
+fuzz: $(VENV)/.ready
+	cd tests && for target in received facts paths; do \
+		../$(BIN)/python -m faults.fuzz $$target $(SECONDS) || exit 1; done
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -12,6 +12,7 @@ BENCHMARKS = (
     "start_up",
     "accuracy",
     "fluid",
+    "atlas",
     "motion",
     "megapress",
     "coverage",

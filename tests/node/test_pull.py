@@ -131,7 +131,7 @@ def test_questions_without_one_answer_are_refused(archive, tmp_path):
 
 def test_an_archive_that_cannot_do_it_is_said(archive, tmp_path):
     """Not there; and a move to a title that the archive does not know."""
-    pacs, port = archive
+    pacs, _ = archive
     absent = node_config(tmp_path, extra=archive_section(free_port(), "get"))
     with pytest.raises(DeliveryError, match="does not answer"):
         plan_pull(absent, accession="NONE")

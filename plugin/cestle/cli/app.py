@@ -16,7 +16,7 @@ from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.export import export
-from cestle.cli.node import audit, check, echo, retry, serve, status
+from cestle.cli.node import audit, check, destinations, echo, retry, serve, status
 from cestle.cli.pulling import pull
 from cestle.cli.simulation import simulate
 from cestle.cli.study import inspect, learn, process
@@ -58,6 +58,7 @@ app.command("run")(run_now)
 app.command()(pull)
 app.command()(retry)
 app.command()(echo)
+app.command()(destinations)
 app.command()(check)
 app.command()(audit)
 app.command()(export)

@@ -10,7 +10,7 @@ import typer
 from cestle.cli.options import ConfigFile, JsonFlag
 
 if TYPE_CHECKING:
-    from cestle.service.status import StudyStatus
+    from cestle.service.status import DestinationStatus, StudyStatus
 
 
 class Part(StrEnum):
@@ -87,12 +87,25 @@ def retry(
 def echo(
     destination: Annotated[str, typer.Argument(help="Name of a destination.")], config: ConfigFile
 ) -> int:
-    """C-ECHO to a destination."""
+    """See whether a destination answers: C-ECHO, or a web request."""
     from cestle.config.node import load_node_config
     from cestle.service.operate import echo as run
 
     seconds = run(load_node_config(config), destination)
     typer.echo(f"{destination} answered in {1000.0 * seconds:.0f} ms")
+    return 0
+
+
+def destinations(config: ConfigFile, as_json: JsonFlag = False) -> int:
+    """Show the state of each destination and what waits for it."""
+    from cestle.config.node import load_node_config
+    from cestle.service.status import list_destinations
+
+    found = list_destinations(load_node_config(config))
+    if as_json:
+        typer.echo(json.dumps([one.to_json() for one in found], indent=1))
+    else:
+        typer.echo("\n".join(line for one in found for line in _destination_lines(one)))
     return 0
 
 
@@ -167,6 +180,22 @@ def audit(
     return 0
 
 
+def _destination_lines(destination: "DestinationStatus") -> list[str]:
+    state = {"closed": "in use", "open": "down", "half_open": "being tried"}[destination.state]
+    if destination.down_since:
+        state += f" since {destination.down_since}"
+    if destination.next_look:
+        state += f", next look at {destination.next_look}"
+    lines = [
+        f"{destination.name}  {state}  ({destination.address})",
+        f"  {destination.waiting} deliveries waiting, {destination.committing} not yet committed"
+        + (f", the oldest of {destination.oldest}" if destination.oldest else ""),
+        f"  last success {destination.last_success or 'never'}, last echo "
+        f"{destination.last_echo or 'never'}",
+    ]
+    return lines + ([f"  {destination.reason}"] if destination.reason else [])
+
+
 def _study_lines(study: "StudyStatus") -> list[str]:
     reason = f": {study.reason}" if study.reason else ""
     lines = [
@@ -184,8 +213,9 @@ def _study_lines(study: "StudyStatus") -> list[str]:
             lines.append(f"    again: {revision.repeated}")
         for delivery in revision.deliveries:
             left = f": {delivery.reason}" if delivery.reason else ""
+            kept = f", {delivery.committed} committed" if delivery.committed else ""
             lines.append(
                 f"    {delivery.destination}  {delivery.state}  "
-                f"{delivery.sent} of {delivery.planned} sent{left}"
+                f"{delivery.sent} of {delivery.planned} sent{kept}{left}"
             )
     return lines

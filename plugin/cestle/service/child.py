@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ def main() -> int:
     line = read_line()
     if not line:
         return 0  # no longer needed
-    watch_parent(lambda: os._exit(FAULT))
+    watch_parent(_end)
     request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
@@ -48,6 +49,14 @@ def main() -> int:
     outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
     write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
     return code
+
+
+def _end() -> None:
+    """End this process and what it runs."""
+    plug_in = sys.modules.get("cestle.service.region_plug_in")
+    if plug_in is not None:
+        plug_in.end_running()
+    os._exit(FAULT)
 
 
 class StepClock:
@@ -63,9 +72,8 @@ class StepClock:
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
-        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
         found: dict[str, float] = {}
-        for (step, begin), end in zip(self._begun, ends, strict=True):
+        for (step, begin), (_, end) in pairwise([*self._begun, ("", time.monotonic())]):
             found[step] = found.get(step, 0.0) + end - begin
         return found
 

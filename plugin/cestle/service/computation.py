@@ -21,6 +21,7 @@ from cestle.config.node import NodeConfig
 from cestle.config.options import StudyOptions
 from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
+from cestle.service.process_groups import end_session
 from cestle.spool.files import sync_folder
 from cestle.spool.records import RevisionRecord, StoredInstance
 
@@ -183,6 +184,8 @@ class Computation:
                     note = f"stopped at {peak:.0f} MiB of memory"
             if code is None:
                 _kill_group(child)
+            elif code < 0:
+                end_session(child.pid)
         _log.info(
             "computation ended",
             exit_code=code,
@@ -232,6 +235,9 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+    finally:
+        # What the child runs in groups of their own is in its session all the same.
+        end_session(child.pid)
     child.wait()
 
 

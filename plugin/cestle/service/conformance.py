@@ -34,8 +34,10 @@ from cestle.dicom.standard import (
 from cestle.dicom.study_header import CHARACTER_SETS
 from cestle.dicom.study_reader import read_study
 from cestle.errors import CestleError, HeaderError, SpoolError
+from cestle.net.commitment import SAME_ASSOCIATION_SECONDS
 from cestle.net.contexts import (
     ACCEPTED_STORAGE,
+    COMMITMENT,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     REPORT_CLASSES,
@@ -44,7 +46,7 @@ from cestle.net.contexts import (
 )
 from cestle.net.performed_steps import PERFORMED_STEP, STATUSES
 from cestle.net.retrieval import FIND, GET, MODALITIES, MOVE
-from cestle.net.sender import ACKNOWLEDGED
+from cestle.net.sender import ACKNOWLEDGED, MAY_PASS
 from cestle.net.server import (
     HANDSHAKE_SECONDS,
     LONGEST_PDU_BYTES,
@@ -52,7 +54,9 @@ from cestle.net.server import (
     NEGOTIATION_SECONDS,
 )
 from cestle.phantom.study import SimulationSettings, simulate
+from cestle.service.commitment import MOST_RESENDS
 from cestle.service.processing import analysis_settings
+from cestle.service.workflow import MOST_REFUSALS
 from cestle.study.analysis import Provenance, analyse_study
 
 TEMPLATE: Final = "conformance/statement.md.j2"
@@ -148,6 +152,11 @@ def _facts(
         "get": GET,
         "modalities": MODALITIES,
         "step_statuses": {f"{code:04X}": words for code, words in STATUSES.items()},
+        "commitment": COMMITMENT,
+        "report_seconds": f"{SAME_ASSOCIATION_SECONDS:g}",
+        "most_resends": MOST_RESENDS,
+        "most_refusals": MOST_REFUSALS,
+        "passing": [f"{status:04X}" for status in sorted(MAY_PASS)],
         "uid_name": uid_name,
         "extended": {
             uid_name(uid): sorted(keywords) for uid, keywords in STANDARD_EXTENDED.items()

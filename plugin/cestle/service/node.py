@@ -18,7 +18,9 @@ from cestle.engine.jobs import Pauses
 from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
+from cestle.service.commitment import CommitmentCare, CommitmentRequests
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.destinations import DestinationCare
 from cestle.service.fingerprint import recipe
 from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
@@ -27,6 +29,8 @@ from cestle.service.meters import Meters
 from cestle.service.node_watch import NodeWatch
 from cestle.service.receivers import Receivers
 from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
+from cestle.spool.commitments import Commitments
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
 from cestle.spool.performed_steps import PerformedSteps
@@ -112,7 +116,8 @@ class Worker:
         from cestle.service.assessment import CompletenessAssessor
 
         database = self._resources.enter_context(folder.open_database())
-        journal = Journal(database)
+        journal, states = Journal(database), DestinationStates(database)
+        commitments = Commitments(database)
         instances = folder.spool(self._config).instances
         assess = self._assess or CompletenessAssessor.of(self._config, instances)
         self._resources.callback(self._children.dismiss)
@@ -120,6 +125,8 @@ class Worker:
             config=self._config,
             folder=folder,
             journal=journal,
+            states=states,
+            requests=CommitmentRequests(config=self._config, commitments=commitments),
             computation=Computation(
                 config=self._config,
                 folder=folder,
@@ -151,11 +158,19 @@ class Worker:
             engine=engine,
             destinations=frozenset(one.name for one in self._config.destinations),
         )
+        destinations = DestinationCare(
+            config=self._config, states=states, journal=journal, stopping=self._stopping
+        )
+        care = CommitmentCare(
+            journal=journal,
+            commitments=commitments,
+            destinations={one.name: one for one in self._config.destinations},
+        )
         # Studies are watched by one worker at a time; what it hands to the engine is done by all.
         lead: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
         self._thread = threading.Thread(
             target=self._loop,
-            args=(lead, assembly, dispatcher, journal),
+            args=(lead, (assembly.step, destinations.step, care.step, dispatcher.step), journal),
             name="assembly",
             daemon=True,
         )
@@ -174,16 +189,15 @@ class Worker:
     def _loop(
         self,
         lead: Callable[[], bool],
-        assembly: Assembly,
-        dispatcher: Dispatcher,
+        steps: Sequence[Callable[[float], None]],
         journal: Journal,
     ) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
             self._last_round = time.monotonic()
             try:
                 if lead():
-                    assembly.step(time.time())
-                    dispatcher.step()
+                    for step in steps:
+                        step(time.time())
                 self._prepare(journal)
                 self._last_success = time.monotonic()
             except CestleError as fault:
@@ -195,7 +209,7 @@ class Worker:
         """Have a computing child ready while a study arrives, and none when all is done."""
         if journal.collecting():
             self._children.make_ready()
-        elif not journal.unfinished():
+        elif not any(one.state.computing for one in journal.unfinished()):
             self._children.dismiss()
 
 

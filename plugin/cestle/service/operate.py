@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cestle.config.node import NodeConfig
+from cestle.config.node import Destination, NodeConfig
 from cestle.config.options import StudyOptions
-from cestle.errors import ConfigError, InputError
-from cestle.net.sender import echo as send_echo
+from cestle.errors import ConfigError, DeliveryError, InputError
+from cestle.net.transport import look
 from cestle.service.attachments import check_regions
+from cestle.service.destinations import record_look
 from cestle.service.layout import DataFolder
 from cestle.service.status import list_studies, study_status
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 
 
@@ -167,7 +169,9 @@ def operator() -> str:
 
 
 def echo(config: NodeConfig, destination: str) -> float:
-    """C-ECHO to a destination by its name; the time that it took [s].
+    """See whether a destination answers; the time that it took [s].
+
+    A running node is told by the record, so one that was down is sent to again at once.
 
     Raises
     ------
@@ -180,4 +184,18 @@ def echo(config: NodeConfig, destination: str) -> float:
     if found is None:
         names = ", ".join(one.name for one in config.destinations)
         raise ConfigError(f"there is no destination '{destination}', expected one of: {names}")
-    return send_echo(found, config)
+    try:
+        taken = look(found, config)
+    except DeliveryError as fault:
+        _record_look(config, found, fault)
+        raise
+    _record_look(config, found, None)
+    return taken
+
+
+def _record_look(config: NodeConfig, destination: Destination, fault: DeliveryError | None) -> None:
+    folder = DataFolder.existing(config)
+    if not folder.has_journal:
+        return
+    with folder.open_database() as database:
+        record_look(destination, DestinationStates(database), fault, now=time.time())

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from cestle.cest.glucest import GluCestSettings
 from cestle.config.basis import shipped_bases
 from cestle.config.calibration import load_calibration
 from cestle.config.classification import load_rules
-from cestle.config.node import AnalysisSection, MrsSection, TemplatesSection
+from cestle.config.node import AnalysisSection, MrsSection, RegionsSection, TemplatesSection
 from cestle.config.options import StudyOptions
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
@@ -32,9 +32,13 @@ from cestle.measurement import Side, Structure
 from cestle.mrs.gates import GateSettings
 from cestle.mrs.megapress import FitMethod, MegaSettings
 from cestle.mrs.selection import require_transients
+from cestle.service.region_atlas import BuiltInAtlas
+from cestle.service.region_ladder import RegionMaker, climb
+from cestle.service.region_plug_in import PlugIn
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
+from cestle.study.region_origin import PreviousResult, previous_result
 from cestle.study.results import RequestedOptions, Status, StudyResults
-from cestle.study.roles import Role
+from cestle.study.roles import LabelScheme, Role
 from cestle.study.spectroscopy import SpectroscopySettings
 
 Progress = Callable[[str], None]
@@ -253,12 +257,25 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     )
     _require_measurement(study)
     require_transients(options.drop_transients or (), study.inputs.mega)
+    previous = _previous(request.predecessor)
+    study = climb(
+        study,
+        region_makers(
+            request.analysis.regions,
+            rules.label_schemes,
+            scratch=request.out_dir,
+            progress=progress,
+        ),
+        previous=previous,
+        progress=progress,
+    )
     progress("computing the GluCEST map, the indices and the spectra")
     provenance = Provenance(
         software_version=cestle.__version__,
         templates_version=templates.label,
         revision=request.revision,
         options=RequestedOptions(form=options.to_json(), words=options.words()),
+        previous=previous,
     )
     analysis = analyse_study(study.inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")
@@ -275,6 +292,44 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     results = replace(outputs.results, notes=study.notes, outputs=records)
     _write_results(results, request.out_dir / "results.json")
     return results
+
+
+def region_makers(
+    section: RegionsSection,
+    schemes: Sequence[LabelScheme],
+    *,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[RegionMaker, ...]:
+    """The software that may draw regions, the better class first.
+
+    Parameters
+    ----------
+    section
+        The configuration.
+    schemes
+        Known label schemes.
+    scratch
+        Folder for the files of a plug-in.
+    progress
+        Told of each step of the atlas.
+    """
+    makers: list[RegionMaker] = []
+    if section.plugin_command:
+        makers.append(PlugIn(settings=section, schemes=schemes, scratch=scratch))
+    if section.automatic_atlas:
+        makers.append(BuiltInAtlas(progress=progress))
+    return tuple(makers)
+
+
+def _previous(predecessor: Path | None) -> PreviousResult | None:
+    """The result set before, from the file beside its objects; None where there is none."""
+    if predecessor is None:
+        return None
+    file = predecessor.parent.parent / "results.json"
+    if not file.is_file():
+        return None
+    return previous_result(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _require_measurement(study: ReadStudy) -> None:

@@ -1,16 +1,22 @@
 """What the node knows about its studies, for `cestle status`; read from the journal alone."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cestle.config.node import NodeConfig
+from cestle.config.node import Destination, NodeConfig
 from cestle.config.options import StudyOptions
 from cestle.errors import InputError
 from cestle.service.layout import DataFolder
+from cestle.spool.breaker import DestinationRecord
+from cestle.spool.destinations import Backlog, DestinationStates
 from cestle.spool.journal import Journal
+from cestle.spool.lifecycle import DeliveryState
 from cestle.spool.records import DeliveryRecord, RevisionRecord, StudyRecord
+
+_Known = Mapping[str, DestinationRecord]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,7 @@ class DeliveryStatus:
     reason: str
     attempts: int
     sent: int
+    committed: int
     planned: int
 
 
@@ -103,14 +110,78 @@ class StudyStatus:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DestinationStatus:
+    """One configured destination; times in ISO 8601, UTC, None for never.
+
+    Parameters
+    ----------
+    name
+        In the configuration.
+    address
+        Where it is.
+    state
+        ``closed``: it is sent to; ``open``: it is down; ``half_open``: it is being tried.
+    failures
+        Failures in a row.
+    down_since, next_look
+        While it is down.
+    last_success, last_attempt, last_echo
+        When anything was taken, tried, and an echo answered.
+    waiting, committing
+        Deliveries that are not wholly sent, and that wait for commitment.
+    oldest
+        When the oldest of these was planned.
+    reason
+        What went wrong last.
+    """
+
+    name: str
+    address: str
+    state: str
+    failures: int
+    down_since: str | None
+    next_look: str | None
+    last_success: str | None
+    last_attempt: str | None
+    last_echo: str | None
+    waiting: int
+    committing: int
+    oldest: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as a JSON tree."""
+        return asdict(self)
+
+
+def list_destinations(config: NodeConfig) -> tuple[DestinationStatus, ...]:
+    """The configured destinations in their order, with what the node knows of them."""
+    folder = DataFolder.existing(config)
+    records: _Known = {}
+    backlogs: dict[str, Backlog] = {}
+    if folder.has_journal:
+        with folder.open_database() as database:
+            states = DestinationStates(database)
+            records, backlogs = _by_name(states), states.backlogs()
+    return tuple(
+        _destination(
+            one,
+            records.get(one.name, DestinationRecord(name=one.name)),
+            backlogs.get(one.name, Backlog()),
+        )
+        for one in config.destinations
+    )
+
+
 def list_studies(config: NodeConfig) -> tuple[StudyStatus, ...]:
     """All studies, the last touched first; empty when the node never ran."""
     folder = DataFolder.existing(config)
     if not folder.has_journal:
         return ()
     with folder.open_database() as database:
-        journal = Journal(database)
-        return tuple(_study(journal, folder, one) for one in journal.studies())
+        journal, known = Journal(database), _by_name(DestinationStates(database))
+        return tuple(_study(journal, folder, known, one) for one in journal.studies())
 
 
 def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
@@ -127,14 +198,40 @@ def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
             journal = Journal(database)
             found = journal.study(study_instance_uid)
             if found is not None:
-                return _study(journal, folder, found)
+                known = _by_name(DestinationStates(database))
+                return _study(journal, folder, known, found)
     raise InputError(
         f"nothing of study {study_instance_uid} was received on {folder.root}, expected a Study "
         "Instance UID that cestle status lists; see whether the sender sent it"
     )
 
 
-def _study(journal: Journal, folder: DataFolder, study: StudyRecord) -> StudyStatus:
+def _by_name(states: DestinationStates) -> _Known:
+    return {one.name: one for one in states.all()}
+
+
+def _destination(
+    destination: Destination, record: DestinationRecord, backlog: Backlog
+) -> DestinationStatus:
+    address = f"{destination.ae_title} at {destination.host}:{destination.port}"
+    return DestinationStatus(
+        name=destination.name,
+        address=destination.stow_url or address,
+        state=record.state.value,
+        failures=record.failures,
+        down_since=_text_or_none(record.down_since),
+        next_look=_text_or_none(record.open_until),
+        last_success=_text_or_none(record.last_success),
+        last_attempt=_text_or_none(record.last_attempt),
+        last_echo=_text_or_none(record.last_echo),
+        waiting=backlog.waiting,
+        committing=backlog.committing,
+        oldest=_text_or_none(backlog.oldest),
+        reason=record.reason,
+    )
+
+
+def _study(journal: Journal, folder: DataFolder, known: _Known, study: StudyRecord) -> StudyStatus:
     uid = study.study_instance_uid
     revisions = journal.revisions(uid)
     received = journal.instances(uid)
@@ -153,11 +250,13 @@ def _study(journal: Journal, folder: DataFolder, study: StudyRecord) -> StudySta
         conflicts=len(received) - distinct,
         first_arrival=_text(study.first_arrival),
         last_arrival=_text(study.last_arrival),
-        revisions=tuple(_revision(journal, folder, one) for one in revisions),
+        revisions=tuple(_revision(journal, folder, known, one) for one in revisions),
     )
 
 
-def _revision(journal: Journal, folder: DataFolder, revision: RevisionRecord) -> RevisionStatus:
+def _revision(
+    journal: Journal, folder: DataFolder, known: _Known, revision: RevisionRecord
+) -> RevisionStatus:
     uid, number = revision.study_instance_uid, revision.number
     options = StudyOptions.from_text(revision.options)
     place: Path = folder.revision(uid, number)
@@ -174,19 +273,36 @@ def _revision(journal: Journal, folder: DataFolder, revision: RevisionRecord) ->
         changed=_text(revision.changed),
         attempts=revision.attempts,
         folder=str(place) if place.is_dir() else None,
-        deliveries=tuple(_delivery(one) for one in journal.deliveries(uid, number)),
+        deliveries=tuple(_delivery(one, known) for one in journal.deliveries(uid, number)),
     )
 
 
-def _delivery(delivery: DeliveryRecord) -> DeliveryStatus:
+def _delivery(delivery: DeliveryRecord, known: _Known) -> DeliveryStatus:
     return DeliveryStatus(
         destination=delivery.destination,
         state=delivery.state.value,
-        reason=delivery.reason,
+        reason=_reason(delivery, known.get(delivery.destination)),
         attempts=delivery.attempts,
         sent=delivery.sent,
+        committed=delivery.committed,
         planned=delivery.planned,
     )
+
+
+def _reason(delivery: DeliveryRecord, destination: DestinationRecord | None) -> str:
+    """Why a delivery is where it is; of one that is held, what it waits for."""
+    if not delivery.held or destination is None or delivery.state is not DeliveryState.WAITING:
+        return delivery.reason
+    since = _text_or_none(destination.down_since) or "a moment ago"
+    next_look = _text_or_none(destination.open_until) or "soon"
+    return (
+        f"waiting for '{destination.name}': down since {since}, next look at {next_look}"
+        f" ({destination.reason})"
+    )
+
+
+def _text_or_none(seconds: float | None) -> str | None:
+    return None if seconds is None else _text(seconds)
 
 
 def _text(seconds: float) -> str:

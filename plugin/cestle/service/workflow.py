@@ -16,19 +16,25 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.engine.jobs import Ending, JobEngine, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
-from cestle.net.sender import send_instances
+from cestle.net.transport import deliver
+from cestle.service.commitment import CommitmentRequests
 from cestle.service.computation import BAD_INPUT, COMPLETE, PARTIAL, Computation, Computed
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
+from cestle.service.destinations import no_longer_configured, pauses_between_looks
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
 from cestle.service.meters import Meters
+from cestle.spool.breaker import BreakerState
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
+from cestle.spool.lifecycle import DeliveryState, Event
 from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord
 
 _STUDY: Final = "study"
 _MOST_ATTEMPTS: Final = 6
 """Computations of one revision, crashes of the node included, before it is set aside."""
+MOST_REFUSALS: Final = 5
+"""Attempts in which a destination that answers could not process an instance."""
 _CHECK_SECONDS: Final = 30.0
 _NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
@@ -48,6 +54,10 @@ class Workflow:
         Where results are.
     journal
         What is left to do.
+    states
+        Which destinations are down.
+    requests
+        Asks for storage commitment.
     computation
         Computes revisions.
     stopping
@@ -63,6 +73,8 @@ class Workflow:
     config: NodeConfig
     folder: DataFolder
     journal: Journal
+    states: DestinationStates
+    requests: CommitmentRequests
     computation: Computation
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
@@ -205,34 +217,83 @@ class Workflow:
         if not delivery.planned:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
+        if self.states.get(destination.name).state is BreakerState.OPEN:
+            self.states.hold(delivery.study_instance_uid, delivery.number, destination.name)
+            return Ending.DONE
         begin = time.monotonic()
         try:
             self._send(delivery, destination)
+            if self.journal.unsent(delivery):
+                return Ending.INTERRUPTED
+            asked = self.requests.ask(delivery, destination)
         except InputError as fault:
             self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
-            state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault), begin)
-            return Ending.DONE if fault.permanent else Ending.AGAIN
-        if self.journal.unsent(delivery):
-            return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "", begin)
+            return self._settle_failure(delivery, destination, fault, begin)
+        self.states.note_success(destination.name, now=self.clock())
+        state = DeliveryState.COMMITTING if asked else DeliveryState.DELIVERED
+        self._note(delivery, state, "", begin)
         return Ending.DONE
+
+    def _settle_failure(
+        self,
+        delivery: DeliveryRecord,
+        destination: Destination,
+        fault: DeliveryError,
+        begin: float,
+    ) -> Ending:
+        """Record a delivery that did not succeed, and what it says of the destination."""
+        name, reason, now = destination.name, str(fault), self.clock()
+        if fault.permanent:
+            self.states.note_refusal(name, reason, now=now)
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        if fault.limited:
+            self.states.note_refusal(name, reason, now=now)
+            if self.journal.count_refusal(delivery) >= MOST_REFUSALS:
+                reason = f"gave up after {MOST_REFUSALS} refusals: {reason}"
+                self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+                return Ending.DONE
+        elif now - delivery.begun > 3600.0 * destination.give_up_hours:
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+            reason = f"gave up after {delivery.attempts + 1} attempts: {reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        self._note(delivery, DeliveryState.WAITING, reason, begin)
+        if not fault.limited:
+            # The last step, since it may replace this very job by one that begins anew.
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+        return Ending.AGAIN
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
         paths = [item.path for item in self.journal.unsent(delivery)]
         instances = outgoing(place, read_deliverables(place), paths, destination)
+        forms: dict[str, OutgoingInstance] = {}
+
+        def sent_as(instance: OutgoingInstance, form: OutgoingInstance) -> None:
+            forms[instance.sop_instance_uid] = form
 
         def acknowledged(instance: OutgoingInstance) -> None:
-            self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
+            form = forms.get(instance.sop_instance_uid, instance)
+            self.journal.acknowledge(
+                delivery,
+                instance.sop_instance_uid,
+                now=self.clock(),
+                sent_as=(form.sop_class_uid, form.sop_instance_uid),
+            )
 
-        send_instances(
+        deliver(
             instances,
             destination,
             self.config,
             acknowledged=acknowledged,
+            sent_as=sent_as,
             keep_going=lambda: not self.stopping.is_set(),
         )
 
@@ -287,26 +348,22 @@ class Dispatcher:
         Runs it.
     destinations
         Names of the configured destinations.
-    clock
-        The time [s since the epoch].
     """
 
     journal: Journal
     engine: JobEngine
     destinations: frozenset[str]
-    clock: Callable[[], float] = time.time
     _handed: dict[str, float] = field(default_factory=dict)
 
-    def step(self) -> None:
+    def step(self, now: float) -> None:
         """Look at everything that is unfinished, once."""
-        now = self.clock()
         for uid in self.journal.take_retries(now=now):
             _log.info("retry", study=uid)
         for revision in self.journal.unfinished():
-            if revision.state is RevisionState.DELIVERING:
-                self._hand_over_deliveries(revision, now)
-            else:
+            if revision.state.computing:
                 self._hand_over_revision(revision, now)
+        for delivery in self.journal.to_deliver():
+            self._hand_over_delivery(delivery, now)
 
     def _hand_over_revision(self, revision: RevisionRecord, now: float) -> None:
         uid, number = revision.study_instance_uid, revision.number
@@ -315,31 +372,24 @@ class Dispatcher:
         payload: Payload = {"study": uid, "revision": number, "run": revision.run}
         self._submit(_STUDY, f"{uid}:r{number}:{revision.run}", payload, now)
 
-    def _hand_over_deliveries(self, revision: RevisionRecord, now: float) -> None:
-        uid, number = revision.study_instance_uid, revision.number
-        for delivery in self.journal.deliveries(uid, number):
-            if delivery.state is not DeliveryState.WAITING:
-                continue
-            name = delivery.destination
-            if name not in self.destinations:
-                self.journal.note_delivery(
-                    delivery,
-                    DeliveryState.SET_ASIDE,
-                    reason=f"destination '{name}' is no longer in the configuration",
-                    now=now,
-                )
-                continue
-            run = delivery.run
-            if self._lost(f"{uid}:r{number}:{name}:{run}", now):
-                self.journal.count_delivery_run(delivery)
-                run += 1
-            payload: Payload = {
-                "study": uid,
-                "revision": number,
-                "destination": name,
-                "run": run,
-            }
-            self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
+    def _hand_over_delivery(self, delivery: DeliveryRecord, now: float) -> None:
+        uid, number, name = delivery.study_instance_uid, delivery.number, delivery.destination
+        if name not in self.destinations:
+            self.journal.note_delivery(
+                delivery, DeliveryState.SET_ASIDE, reason=no_longer_configured(name), now=now
+            )
+            return
+        run = delivery.run
+        if self._lost(f"{uid}:r{number}:{name}:{run}", now):
+            self.journal.count_delivery_run(delivery)
+            run += 1
+        payload: Payload = {
+            "study": uid,
+            "revision": number,
+            "destination": name,
+            "run": run,
+        }
+        self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
 
     def _lost(self, key: str, now: float) -> bool:
         """Whether a job that was handed over ended without doing its work.

@@ -192,6 +192,8 @@ def _bring_up_to_date(connection: sa.Connection) -> None:
             if column.name not in present:
                 definition = sa.schema.CreateColumn(column).compile(connection.engine)
                 run(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
     run("DELETE FROM journal_version")
     run("INSERT INTO journal_version (number) VALUES (?)", VERSION)
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -208,7 +209,8 @@ class SpoolFiles:
                 "the disk of the node"
             ) from fault
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a read-only disk; swept at the next start
+                part.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

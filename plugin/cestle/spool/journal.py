@@ -500,18 +500,31 @@ class Journal:
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
         """The deliveries of a revision, by destination."""
-        rows = self._read(
-            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent "
-            "FROM deliveries LEFT JOIN delivery_items "
-            "USING (study_instance_uid, number, destination) "
-            "WHERE study_instance_uid = ? AND number = ? "
-            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
+        return self._deliveries(
+            "WHERE study_instance_uid = ? AND number = ?",
             "ORDER BY destination",
             study_instance_uid,
             number,
         )
+
+    def to_deliver(self) -> tuple[DeliveryRecord, ...]:
+        """All deliveries that something can be done for at once, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'waiting' AND held = 0", "ORDER BY since")
+
+    def _deliveries(self, condition: str, order: str, *values: Any) -> tuple[DeliveryRecord, ...]:
+        rows = self._read(
+            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent, "  # noqa: S608 - our text
+            "COUNT(committed) AS committed FROM deliveries LEFT JOIN delivery_items "
+            f"USING (study_instance_uid, number, destination) {condition} "
+            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
+            f"{order}",
+            *values,
+        )
         return tuple(
-            DeliveryRecord(**(dict(row) | {"state": DeliveryState(row["state"])})) for row in rows
+            DeliveryRecord(
+                **(dict(row) | {"state": DeliveryState(row["state"]), "held": bool(row["held"])})
+            )
+            for row in rows
         )
 
     def unsent(self, delivery: DeliveryRecord) -> tuple[DeliveryItem, ...]:
@@ -523,15 +536,31 @@ class Journal:
         )
         return tuple(DeliveryItem(**dict(row)) for row in rows)
 
-    def acknowledge(self, delivery: DeliveryRecord, sop_instance_uid: str, *, now: float) -> None:
-        """Record that the destination took an object."""
+    def acknowledge(
+        self,
+        delivery: DeliveryRecord,
+        sop_instance_uid: str,
+        *,
+        now: float,
+        sent_as: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Record that the destination took an object.
+
+        Parameters
+        ----------
+        delivery, sop_instance_uid
+            Which one.
+        now
+            The time [s since the epoch].
+        sent_as
+            SOP class and instance UID of the form of it that was sent.
+        """
         with self._transaction() as run:
             run(
-                "UPDATE delivery_items SET acknowledged = ? WHERE study_instance_uid = ? "
+                "UPDATE delivery_items SET acknowledged = ?, sent_class = ?, sent_uid = ? "
+                "WHERE study_instance_uid = ? "
                 "AND number = ? AND destination = ? AND sop_instance_uid = ?",
-                now,
-                *_key(delivery),
-                sop_instance_uid,
+                *(now, *sent_as, *_key(delivery), sop_instance_uid),
             )
 
     def note_delivery(
@@ -562,12 +591,12 @@ class Journal:
                     number,
                 )
             }
-            if state is not DeliveryState.WAITING:
+            if not state.running:
                 told = {"revision": number, "destination": delivery.destination, "reason": reason}
                 whole = state is DeliveryState.DELIVERED
                 outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
                 self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
-            if DeliveryState.WAITING.value in states:
+            if any(DeliveryState(one).running for one in states):
                 return
             whole = states == {DeliveryState.DELIVERED.value}
             run(
@@ -575,6 +604,37 @@ class Journal:
                 "WHERE study_instance_uid = ? AND number = ? AND state = 'delivering'",
                 (RevisionState.DONE if whole else RevisionState.UNDELIVERED).value,
                 *(now, uid, number),
+            )
+
+    def count_refusal(self, delivery: DeliveryRecord) -> int:
+        """Count that a destination could not process an instance; how often in a row by now."""
+        with self._transaction() as run:
+            rows = run(
+                "UPDATE deliveries SET refusals = refusals + 1 WHERE study_instance_uid = ? "
+                "AND number = ? AND destination = ? RETURNING refusals",
+                *_key(delivery),
+            )
+        return int(rows[0]["refusals"]) if rows else 0
+
+    def held(self, destination: str) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for a destination to come back, the oldest first."""
+        return self._deliveries(
+            "WHERE destination = ? AND deliveries.state = 'waiting' AND held = 1",
+            "ORDER BY since",
+            destination,
+        )
+
+    def committing(self) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for commitment, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'committing'", "ORDER BY since")
+
+    def note_reason(self, delivery: DeliveryRecord, reason: str, *, now: float) -> None:
+        """Say why a delivery is where it is."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET reason = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
+                *(reason, now, *_key(delivery)),
             )
 
     def count_delivery_run(self, delivery: DeliveryRecord) -> None:
@@ -632,11 +692,11 @@ def _plan_delivery(
 ) -> None:
     uid, number = revision.study_instance_uid, revision.number
     run(
-        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed) "
-        "VALUES (?, ?, ?, ?, ?) ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
-        "SET state = excluded.state, changed = excluded.changed, reason = '', attempts = 0, "
-        "run = deliveries.run + 1",
-        *(uid, number, destination, DeliveryState.WAITING.value, now),
+        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
+        "SET state = excluded.state, changed = excluded.changed, since = excluded.since, "
+        "reason = '', attempts = 0, held = 0, refusals = 0, resends = 0, run = deliveries.run + 1",
+        *(uid, number, destination, DeliveryState.WAITING.value, now, now),
     )
     for position, item in enumerate(items):
         run(
@@ -694,12 +754,14 @@ def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
     waiting = (
         DeliveryState.WAITING.value,
         now,
+        now,
         study_instance_uid,
         number,
     )
     # A delivery that only pauses is hurried along in the same way as one that was set aside.
     run(
-        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
+        "UPDATE deliveries SET state = ?, changed = ?, since = ?, run = run + 1, held = 0, "
+        "refusals = 0, resends = 0 "
         "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
         *waiting,
     )

@@ -30,8 +30,14 @@ class DeliveryState(StrEnum):
     """Where the delivery of one revision to one destination is."""
 
     WAITING = "waiting"
+    COMMITTING = "committing"
     DELIVERED = "delivered"
     SET_ASIDE = "set_aside"
+
+    @property
+    def running(self) -> bool:
+        """Whether something is still to be sent or waited for."""
+        return self in (DeliveryState.WAITING, DeliveryState.COMMITTING)
 
 
 class Event(StrEnum):

@@ -146,8 +146,17 @@ class DeliveryRecord:
         Counts the times that it was handed to the engine.
     changed
         When any of this changed last [s since the epoch].
-    sent, planned
-        Instances acknowledged, and in all.
+    since
+        When it was planned, or put back to work by a person [s since the epoch]; None when an
+        older version planned it.
+    held
+        Whether it waits, without a job, for its destination to come back.
+    refusals
+        Attempts in which the destination failed to process an instance.
+    resends
+        Times that instances were sent again because they were not committed.
+    sent, committed, planned
+        Instances acknowledged, committed, and in all.
     """
 
     study_instance_uid: str
@@ -158,8 +167,18 @@ class DeliveryRecord:
     attempts: int
     run: int
     changed: float
+    since: float | None
+    held: bool
+    refusals: int
+    resends: int
     sent: int
+    committed: int
     planned: int
+
+    @property
+    def begun(self) -> float:
+        """From when the patience with the destination counts [s since the epoch]."""
+        return self.changed if self.since is None else self.since
 
 
 @dataclass(frozen=True, kw_only=True)

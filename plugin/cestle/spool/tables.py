@@ -29,8 +29,16 @@ def _number(name: str) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, nullable=False, primary_key=True, autoincrement=False)
 
 
+def _number_value(name: str) -> "sa.Column[int]":
+    return sa.Column(name, sa.Integer, nullable=False)
+
+
 def _time(name: str) -> "sa.Column[float]":
     return sa.Column(name, _SECONDS, nullable=False)
+
+
+def _time_if_any(name: str) -> "sa.Column[float]":
+    return sa.Column(name, _SECONDS)
 
 
 def _table(name: str, *parts: "sa.schema.SchemaItem") -> sa.Table:
@@ -97,6 +105,11 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _time("changed"),
+    _time_if_any("since"),
+    _count("held"),
+    _count("refusals"),
+    _count("resends"),
+    sa.Index("deliveries_by_state", "state", "destination"),
 )
 _table(
     "delivery_items",
@@ -107,6 +120,9 @@ _table(
     _text("sop_instance_uid"),
     _text("path"),
     sa.Column("acknowledged", _SECONDS),
+    _words("sent_class"),
+    _words("sent_uid"),
+    _time_if_any("committed"),
 )
 _table(
     "retries",
@@ -145,3 +161,35 @@ _table(
 )
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))
+_table(
+    "destinations",
+    _text("name", key=True),
+    _text("state"),
+    _count("failures"),
+    _count("looks"),
+    _time_if_any("down_since"),
+    _time_if_any("open_until"),
+    _time_if_any("last_success"),
+    _time_if_any("last_attempt"),
+    _time_if_any("last_echo"),
+    _words("reason"),
+)
+_table(
+    "commitments",
+    _text("transaction_uid", key=True),
+    _text("study_instance_uid"),
+    _number_value("number"),
+    _text("destination"),
+    _text("state"),
+    _time("created"),
+    _time("deadline"),
+    _time_if_any("answered"),
+    sa.Index("commitments_of_delivery", "study_instance_uid", "number", "destination"),
+)
+_table(
+    "commitment_items",
+    _text("transaction_uid", key=True),
+    _text("sop_instance_uid", key=True),
+    _text("sop_class_uid"),
+    _words("outcome"),
+)

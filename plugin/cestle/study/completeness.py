@@ -68,6 +68,12 @@ class StudyProfile:
         Longest wait since the first instance [min].
     performed_quiet_seconds
         Time without a new instance once all that the scanner listed is here [s].
+    regions_from_t1
+        Whether software draws the regions on the T1 where nobody sent any, so that a study with
+        a T1 is complete without them.
+    wait_for_regions_minutes
+        Time without a new instance that such a study waits for regions of a person or of a
+        program of the site [min].
     """
 
     expectations: tuple[Expectation, ...]
@@ -75,6 +81,8 @@ class StudyProfile:
     partial_quiet_seconds: float = 300.0
     max_wait_minutes: float = 120.0
     performed_quiet_seconds: float = 3.0
+    regions_from_t1: bool = False
+    wait_for_regions_minutes: float = 0.0
 
 
 EXPECTATIONS: Final = {
@@ -225,9 +233,13 @@ def assess_completeness(
         missing = (*missing, performed.missing)
     quiet = max((now - last_arrival).total_seconds(), 0.0)
     waited = max((now - first_arrival).total_seconds(), 0.0)
+    to_draw = _drawn_by_software(inventory, profile)
+    if to_draw:
+        needed = max(needed, 60.0 * profile.wait_for_regions_minutes)
     deadline = 60.0 * profile.max_wait_minutes
     ready = State.READY_PARTIAL if missing else State.READY
     lacking = f"; missing: {', '.join(missing)}" if missing else ""
+    lacking += "; no regions were sent, software draws them" if to_draw else ""
     begin = f"{_completeness(missing)}{told}"
     if quiet >= needed:
         reason = f"{begin}, quiet for {quiet:.0f} s{lacking}"
@@ -272,7 +284,7 @@ def _completeness(missing: tuple[str, ...]) -> str:
 def _missing(inventory: StudyInventory, profile: StudyProfile) -> tuple[str, ...]:
     missing = []
     for expectation in profile.expectations:
-        if _not_needed(expectation, inventory) or expectation.roles & inventory.roles:
+        if _not_needed(expectation, inventory, profile) or expectation.roles & inventory.roles:
             continue
         missing.append(expectation.name)
     wanted = inventory.expected_cest_images
@@ -286,8 +298,16 @@ def _missing(inventory: StudyInventory, profile: StudyProfile) -> tuple[str, ...
     return tuple(missing)
 
 
-def _not_needed(expectation: Expectation, inventory: StudyInventory) -> bool:
+def _drawn_by_software(inventory: StudyInventory, profile: StudyProfile) -> bool:
+    """Whether regions are absent and can be drawn on the T1."""
+    roles = inventory.roles
+    return profile.regions_from_t1 and Role.T1_3D in roles and Role.ROI not in roles
+
+
+def _not_needed(expectation: Expectation, inventory: StudyInventory, profile: StudyProfile) -> bool:
     """Field maps serve the source images; the vendor's map is already corrected."""
+    if expectation.roles == {Role.ROI}:
+        return _drawn_by_software(inventory, profile)
     only_vendor_map = (
         Role.CEST_MAP_VENDOR in inventory.roles and Role.CEST_SOURCE not in inventory.roles
     )
