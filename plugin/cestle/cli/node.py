@@ -10,7 +10,7 @@ import typer
 from cestle.cli.options import ConfigFile, JsonFlag, StudyUid
 
 if TYPE_CHECKING:
-    from cestle.service.status import StudyStatus
+    from cestle.service.status import StepStatus, StudyStatus
 
 
 class Part(StrEnum):
@@ -73,15 +73,35 @@ def reprocess(
     return 0
 
 
+class Again(StrEnum):
+    """The step from which a revision is done again."""
+
+    COMPUTE = "compute"
+    DELIVER = "deliver"
+
+
 def retry(
     config: ConfigFile,
     study: Annotated[str | None, typer.Argument(help="Study Instance UID; all without.")] = None,
+    step: Annotated[
+        Again | None,
+        typer.Option("--from", help="Do the latest revision again from here, whatever its state."),
+    ] = None,
+    destination: Annotated[
+        str, typer.Option("--destination", help="With --from deliver: only to this one.")
+    ] = "",
 ) -> int:
     """Try again what was parked, failed or could not be delivered."""
     from cestle.config.node import load_node_config
+    from cestle.service.operate import Step
     from cestle.service.operate import retry as run
 
-    asked = run(load_node_config(config), study)
+    asked = run(
+        load_node_config(config),
+        study,
+        step=None if step is None else Step(step.value),
+        destination=destination,
+    )
     typer.echo("\n".join(asked) if asked else "nothing is set aside", err=not asked)
     return 0
 
@@ -118,16 +138,27 @@ def check(
     return 0
 
 
+def _step_line(step: "StepStatus") -> str:
+    took = "goes on" if step.seconds is None else f"{step.seconds:.1f} s"
+    times = f", attempt {step.attempts}" if step.attempts > 1 else ""
+    return f"{step.name}  {took}{times}" + (f": {step.note}" if step.note else "")
+
+
 def _study_lines(study: "StudyStatus") -> list[str]:
     reason = f": {study.reason}" if study.reason else ""
     lines = [
         f"{study.study_instance_uid}  {study.state}{reason}",
         f"  {study.instances} instances, last {study.last_arrival}"
-        + (f", {study.conflicts} conflicting" if study.conflicts else ""),
+        + (f", {study.conflicts} conflicting" if study.conflicts else "")
+        + (f", {study.cleaned} removed by age" if study.cleaned else ""),
     ]
     for revision in study.revisions:
         why = f": {revision.reason}" if revision.reason else ""
-        lines.append(f"  revision {revision.number}  {revision.state}{why}  ({revision.cause})")
+        gone = f", results removed {revision.cleaned}" if revision.cleaned else ""
+        lines.append(
+            f"  revision {revision.number}  {revision.state}{gone}{why}  ({revision.cause})"
+        )
+        lines += [f"    {_step_line(step)}" for step in revision.steps]
         for delivery in revision.deliveries:
             left = f": {delivery.reason}" if delivery.reason else ""
             lines.append(

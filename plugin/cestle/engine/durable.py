@@ -5,7 +5,10 @@ enqueues its successor with a delay, so a pause of hours holds no thread and sur
 and no sleeping thread delays a stop.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +22,7 @@ from dbos import (
 )
 
 from cestle.engine.jobs import Ending, JobKind, Payload
+from cestle.engine.stragglers import Stragglers
 from cestle.engine.takeover import GRACE_SECONDS, Takeover
 from cestle.errors import SpoolError
 
@@ -26,7 +30,11 @@ _PROTOCOL: Final = "wf-1"
 """Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
 _ACTIVE: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 _DRAIN_SECONDS: Final = 20
-_RECOVERIES: Final = 100
+_RECOVERIES: Final = 1_000_000
+"""As good as never: which job is too dangerous to repeat is not for the engine to judge."""
+_LATER_SECONDS: Final = 5.0
+_ENDED: Final = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_PRUNED_AT_ONCE: Final = 500
 
 
 class DurableEngine:
@@ -44,6 +52,9 @@ class DurableEngine:
         How often queues are looked at [s].
     grace_s
         How long another worker has to be gone before its work is taken over [s].
+    died
+        Told the name of a worker whose work is about to be taken over: another's, or the own one
+        before what a predecessor left is taken up.
     """
 
     def __init__(
@@ -53,11 +64,16 @@ class DurableEngine:
         executor_id: str = "cestle-worker",
         polling_s: float = 0.2,
         grace_s: float = GRACE_SECONDS,
+        died: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._executor_id = executor_id
         self._polling_s = polling_s
         self._grace_s = grace_s
+        self._died = died
+        self._active: set[str] = set()
+        self._guard = threading.Lock()
+        self._stragglers: Stragglers | None = None
         self._kinds: dict[str, JobKind] = {}
         self._run: Any = None
         self._engine: sa.Engine | None = None
@@ -76,16 +92,20 @@ class DurableEngine:
         if isinstance(self._database, Path):
             self._engine = _sqlite_engine(self._database)
         else:
-            self._takeover = Takeover(self._database, self._executor_id, grace_s=self._grace_s)
+            self._takeover = Takeover(
+                self._database, self._executor_id, grace_s=self._grace_s, died=self._died
+            )
             self._takeover.claim_name()
+        self._died(self._executor_id)
         DBOS.destroy(destroy_registry=True)
-        DBOS(config=self._config())
+        DBOS(config=self._config(threads=16 + sum(kind.concurrency for kind in kinds)))
 
         # dbos marks the function that it is given, which a bound method does not allow.
         def job(
             kind: str, key: str, payload: dict[str, str | int], attempt: int, failures: int
         ) -> str:
-            return self._workflow(kind, key, payload, attempt, failures)
+            with self._counted(f"{key}#{attempt}"):
+                return self._workflow(kind, key, payload, attempt, failures)
 
         self._run = DBOS.workflow(name="job", max_recovery_attempts=_RECOVERIES)(job)
         DBOS.launch()
@@ -98,6 +118,8 @@ class DurableEngine:
                 polling_interval_sec=self._polling_s,
                 on_conflict="always_update",
             )
+        self._stragglers = Stragglers(self._executor_id, self._running, look_s=self._grace_s / 2)
+        self._stragglers.start()
         if self._takeover is not None:
             self._takeover.start()
 
@@ -117,8 +139,30 @@ class DurableEngine:
             )
         )
 
+    def hurry(self) -> None:
+        """Run what pauses at once."""
+        for job in DBOS.list_workflows(status="DELAYED", load_input=False, load_output=False):
+            DBOS.resume_workflows([job.workflow_id], queue_name=job.queue_name)
+
+    def prune(self, before: float) -> int:
+        """Forget jobs that ended before a time [s since the epoch]; how many."""
+        limit, count = datetime.fromtimestamp(before, UTC).isoformat(), 0
+        while ended := DBOS.list_workflows(
+            status=_ENDED,
+            completed_before=limit,
+            limit=_PRUNED_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        ):
+            DBOS.delete_workflows([job.workflow_id for job in ended])
+            count += len(ended)
+        return count
+
     def stop(self) -> None:
         """Take no more jobs, wait until attempts under way have returned, close the database."""
+        if self._stragglers is not None:
+            self._stragglers.stop()
+            self._stragglers = None
         takeover, self._takeover = self._takeover, None
         if takeover is not None:
             takeover.stop()
@@ -129,7 +173,22 @@ class DurableEngine:
             self._engine.dispose()
             self._engine = None
 
-    def _config(self) -> DBOSConfig:
+    @contextmanager
+    def _counted(self, identifier: str) -> Iterator[None]:
+        with self._guard:
+            self._active.add(identifier)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._active.discard(identifier)
+
+    def _running(self) -> frozenset[str]:
+        """Attempts that a thread of this process is at."""
+        with self._guard:
+            return frozenset(self._active)
+
+    def _config(self, *, threads: int) -> DBOSConfig:
         place = self._database
         return DBOSConfig(
             name="cestle",
@@ -141,7 +200,7 @@ class DurableEngine:
             serializer=DBOSPortableJSONSerializer(),
             enable_otlp=False,
             log_level="WARNING",
-            max_executor_threads=32,
+            max_executor_threads=threads,
             notification_listener_polling_interval_sec=1.0,
         )
 
@@ -178,7 +237,7 @@ class DurableEngine:
         ending = DBOS.run_step({"name": kind}, self._attempt, kind, payload)
         if ending == Ending.DONE:
             return str(ending)
-        delay_s = 0.0
+        delay_s = _LATER_SECONDS if ending == Ending.LATER else 0.0
         if ending == Ending.AGAIN:
             failures += 1
             pause = self._kinds[kind].pauses(payload).after(failures)

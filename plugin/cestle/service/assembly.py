@@ -5,12 +5,17 @@ no timer.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
+from cestle.errors import CestleError
+from cestle.service.clock import ClockWatch
+from cestle.service.logs import describe_fault
 from cestle.spool.journal import Journal
-from cestle.spool.records import StoredInstance, StudyRecord
+from cestle.spool.records import RevisionRecord, StepRecord, StoredInstance, StudyRecord
+from cestle.spool.retention import Retention
+from cestle.spool.workers import Steps
 
 _log = structlog.get_logger(__name__)
 
@@ -66,15 +71,42 @@ class Assembly:
         Where studies are recorded.
     assess
         Judges whether a study is complete.
+    retention
+        What is no longer kept.
+    steps
+        What was done when.
+    clock
+        Notices when the clock is set.
     """
 
     journal: Journal
     assess: Assess
+    retention: Retention
+    steps: Steps
+    clock: ClockWatch = field(default_factory=ClockWatch)
 
-    def step(self, now: float) -> None:
-        """Look at every study that is being collected, once."""
-        for study in self.journal.collecting():
-            self._look_at(study, now)
+    def step(self, now: float) -> float:
+        """Look at every study that is being collected, once.
+
+        Returns
+        -------
+            How far the clock was set since the last step [s]; mostly 0.
+        """
+        collecting = self.journal.collecting()
+        before, jump = self.clock.look(now)
+        if jump > 0 or any(max(one.last_arrival, one.first_arrival) > now for one in collecting):
+            # Waiting is measured by the clock. One that was set makes a study neither complete
+            # too early nor wait for the hours that it was set back.
+            self.journal.restamp(known_by=before, delay=max(jump, 0.0), now=now)
+            collecting = self.journal.collecting()
+        for study in collecting:
+            try:
+                self._look_at(study, now)
+            except CestleError as fault:
+                self._note(study, f"cannot be judged: {fault}")
+            except Exception as fault:  # noqa: BLE001 - the other studies go on
+                self._note(study, f"cannot be judged: {describe_fault(fault)}")
+        return jump
 
     def _look_at(self, study: StudyRecord, now: float) -> None:
         uid = study.study_instance_uid
@@ -82,6 +114,13 @@ class Assembly:
         if revisions and revisions[-1].state.computing:
             # One after the other, so that a revision can name the one that it replaces.
             self._note(study, f"waits for revision {revisions[-1].number}")
+            return
+        missing = self._missing(uid, revisions)
+        if missing:
+            self._note(
+                study,
+                f"waits for {missing} instances that were removed by age; send the study again",
+            )
             return
         received = self.journal.instances(uid)
         newest = {one.sop_instance_uid: one for one in received}
@@ -110,6 +149,7 @@ class Assembly:
             study, inputs=tuple(newest.values()), used=used, cause=cause, now=now
         )
         if revision is not None:
+            self.steps.note(uid, revision.number, [_collected(study, now)])
             _log.info(
                 "study complete",
                 study=uid,
@@ -118,10 +158,22 @@ class Assembly:
                 cause=cause,
             )
 
+    def _missing(self, uid: str, revisions: tuple[RevisionRecord, ...]) -> int:
+        """How many instances that the last results depended on are no longer kept."""
+        if not revisions:
+            return 0
+        cleaned = self.retention.cleaned_instances(uid)
+        return len(cleaned & self.journal.used_inputs(uid, revisions[-1].number)) if cleaned else 0
+
     def _note(self, study: StudyRecord, note: str) -> None:
         if note != study.note:
             self.journal.set_note(study.study_instance_uid, note)
             _log.info("study waits", study=study.study_instance_uid, reason=note)
+
+
+def _collected(study: StudyRecord, now: float) -> StepRecord:
+    began = min(study.first_arrival, now)
+    return StepRecord(name="collecting the images", attempts=1, began=began, ended=now, note="")
 
 
 def _cause(study: StudyRecord, assessment: Assessment, *, late: bool) -> str:

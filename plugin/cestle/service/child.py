@@ -2,8 +2,9 @@
 
 ``python -m cestle.service.child``. It imports the sciences, reads the name of a request file from
 its standard input and computes. It ends with 0 for a complete result, 3 for a
-partial one, 2 when the input cannot be used and 1 for a fault of ours, and says why in
-`outcome.json` beside its results. A crash of the numerical code takes down this process only.
+partial one, 2 when the input cannot be used, 4 when the disk takes nothing and 1 for a fault of
+ours, and says why in `outcome.json` beside its results. A crash of the numerical code takes down
+this process only.
 """
 
 import importlib
@@ -22,9 +23,13 @@ from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
 from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging, describe_fault
+from cestle.service.progress import STEPS_FILE, StepLog
+from cestle.service.storage_faults import is_of_storage
 
 BAD_INPUT: Final = 2
 FAULT: Final = 1
+NO_SPACE: Final = 4
+_FIRST_TO_GO: Final = "1000"
 _log = structlog.get_logger(__name__)
 
 
@@ -36,6 +41,9 @@ def main() -> int:
     if not line:
         return 0  # no longer needed
     watch_parent(lambda: os._exit(FAULT))
+    with suppress(OSError):
+        # Where memory runs out the system then ends this process, and never the node.
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
@@ -43,24 +51,42 @@ def main() -> int:
     )
     code, reason = _outcome(request)
     outcome = {"exit_code": code, "reason": reason}
-    write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
+    try:
+        write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
+    except OSError as fault:
+        return NO_SPACE if is_of_storage(fault) else FAULT
     return code
 
 
 def _outcome(request: dict[str, Any]) -> tuple[int, str]:
+    steps = StepLog(Path(request["out_dir"]) / STEPS_FILE)
     try:
-        return _compute(request)
-    except (InputError, ConfigError) as fault:
+        found = _compute(request, steps)
+        steps.end()
+    except Exception as fault:  # noqa: BLE001 - as below
+        if is_of_storage(fault):
+            return NO_SPACE, "the disk of the results takes nothing"
+        with suppress(OSError):
+            steps.end(type(fault).__name__)
+        return _described(fault)
+    return found
+
+
+def _described(fault: Exception) -> tuple[int, str]:
+    if isinstance(fault, InputError | ConfigError):
         return BAD_INPUT, str(fault)
-    except CestleError as fault:
+    if isinstance(fault, CestleError):
         return FAULT, str(fault)
-    except Exception as fault:  # noqa: BLE001 - reported to the parent, which goes on
-        return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
+    return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
 
 
-def _compute(request: dict[str, Any]) -> tuple[int, str]:
+def _compute(request: dict[str, Any], steps: StepLog) -> tuple[int, str]:
     # Imported here, so that a failure to import is an outcome like any other.
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
+
+    def progress(step: str) -> None:
+        _log.info("computing", step=step)
+        steps.begin(step)
 
     predecessor = request["predecessor"]
     results = process(
@@ -74,7 +100,7 @@ def _compute(request: dict[str, Any]) -> tuple[int, str]:
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),
         ),
-        lambda step: _log.info("computing", step=step),
+        progress,
     )
     return EXIT_CODES[results.status], "; ".join(results.reasons)
 

@@ -10,6 +10,7 @@ from cestle.net.instances import ReceivedInstance
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.records import Arrival, StoredInstance
+from cestle.spool.retention import Retention
 
 _log = structlog.get_logger(__name__)
 
@@ -24,6 +25,8 @@ class Intake:
         Where instances are put.
     journal
         Where they are recorded.
+    retention
+        What was removed by age.
     redo_ae_title
         Called AE title that asks for a study to be processed again.
     clock
@@ -32,6 +35,7 @@ class Intake:
 
     files: SpoolFiles
     journal: Journal
+    retention: Retention
     redo_ae_title: str
     clock: Callable[[], float] = time.time
 
@@ -47,7 +51,10 @@ class Intake:
         recorded = self.journal.all_paths()
         root = self.files.instances
         present = {file.relative_to(root).as_posix() for file in root.glob("*/*.dcm")}
-        for path in present - recorded:
+        cleaned = self.retention.cleaned_paths() & (present - recorded)
+        for path in cleaned:
+            self.files.remove(path)
+        for path in present - recorded - cleaned:
             self.files.set_aside(root / path)
         for path in recorded - present:
             _log.error("a received instance is no longer on the disk", path=path)
@@ -56,7 +63,7 @@ class Intake:
             "spool reconciled",
             instances=len(recorded & present),
             unfinished=unfinished,
-            set_aside=len(present - recorded),
+            set_aside=len(present - recorded - cleaned),
             lost=len(recorded - present),
         )
 

@@ -20,13 +20,19 @@ from cestle.engine.jobs import Pauses
 from cestle.errors import CestleError, ConfigError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
+from cestle.service.cleaning import Cleaning
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.dispatcher import Dispatcher
 from cestle.service.layout import DataFolder
+from cestle.service.leader import Leader, discard_results, say_farewell
 from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.receiver import Receiver
-from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
+from cestle.service.workflow import COMPUTE_PAUSES, Workflow
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
+from cestle.spool.retention import Retention
+from cestle.spool.retries import Retries
+from cestle.spool.workers import Steps, Workers
 
 _LOOP_SECONDS: Final = 0.25
 _START_SECONDS: Final = 60.0
@@ -91,9 +97,12 @@ class Worker:
         from cestle.engine.durable import DurableEngine
         from cestle.service.assessment import CompletenessAssessor
 
-        journal = Journal(self._resources.enter_context(folder.open_database()))
-        instances = folder.spool(self._config).instances
-        assess = self._assess or CompletenessAssessor.of(self._config, instances)
+        database = self._resources.enter_context(folder.open_database())
+        folder.require_sound(database, self._config)
+        journal, workers, retention = Journal(database), Workers(database), Retention(database)
+        steps = Steps(database)
+        files, name = folder.spool(self._config), _worker_name(self._config)
+        assess = self._assess or CompletenessAssessor.of(self._config, files.instances)
         self._resources.callback(self._children.dismiss)
         workflow = Workflow(
             config=self._config,
@@ -104,24 +113,48 @@ class Worker:
                 folder=folder,
                 stopping=self._stopping,
                 children=self._children,
+                worker=name,
             ),
+            workers=workers,
+            steps=steps,
             stopping=self._stopping,
             compute_pauses=self._pauses,
         )
-        engine = DurableEngine(folder.engine, executor_id=_worker_name(self._config))
-        self._resources.callback(engine.stop)
+
+        def died(other: str) -> None:
+            if other == name:
+                workers.begin(name)
+                self._resources.callback(say_farewell, workers, name)
+            else:
+                workers.note_death(other)
+
+        engine = DurableEngine(folder.engine, executor_id=name, died=died)
         engine.start(workflow.kinds())
-        assembly = Assembly(journal=journal, assess=assess)
-        dispatcher = Dispatcher(
-            journal=journal,
+        self._resources.callback(engine.stop)
+        leader = Leader(
+            assembly=Assembly(journal=journal, assess=assess, retention=retention, steps=steps),
+            dispatcher=Dispatcher(
+                journal=journal,
+                engine=engine,
+                retries=Retries(database),
+                destinations=frozenset(one.name for one in self._config.destinations),
+                discard=lambda uid: discard_results(folder, journal, uid),
+            ),
+            cleaning=Cleaning(
+                keep=self._config.retention,
+                folder=folder,
+                files=files,
+                journal=journal,
+                retention=retention,
+                engine=engine,
+            ),
             engine=engine,
-            destinations=frozenset(one.name for one in self._config.destinations),
         )
         # Studies are watched by one worker at a time; what it hands to the engine is done by all.
-        lead: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
+        leads: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
         self._thread = threading.Thread(
             target=self._loop,
-            args=(lead, assembly, dispatcher, journal),
+            args=(leads, leader, journal),
             name="assembly",
             daemon=True,
         )
@@ -137,18 +170,11 @@ class Worker:
             _log.info("worker stopped")
         self._resources.close()
 
-    def _loop(
-        self,
-        lead: Callable[[], bool],
-        assembly: Assembly,
-        dispatcher: Dispatcher,
-        journal: Journal,
-    ) -> None:
+    def _loop(self, leads: Callable[[], bool], leader: Leader, journal: Journal) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
             try:
-                if lead():
-                    assembly.step(time.time())
-                    dispatcher.step()
+                if leads():
+                    leader.step(time.time())
                 self._prepare(journal)
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))

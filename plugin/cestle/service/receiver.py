@@ -24,6 +24,7 @@ from cestle.service.layout import DataFolder
 from cestle.service.lifeline import watch_parent
 from cestle.service.logs import configure_logging
 from cestle.spool.journal import Journal
+from cestle.spool.retention import Retention
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -71,10 +72,14 @@ class Receiver:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        journal = Journal(self._resources.enter_context(folder.open_database()))
+        database = self._resources.enter_context(folder.open_database())
+        # Before anything is reconciled: with a share that is not mounted, every instance would
+        # look lost.
+        folder.require_sound(database, self._config)
         intake = Intake(
             files=folder.spool(self._config),
-            journal=journal,
+            journal=Journal(database),
+            retention=Retention(database),
             redo_ae_title=self._config.node.redo_ae_title,
         )
         intake.recover()

@@ -8,8 +8,13 @@ from typing import Any
 from cestle.config.node import NodeConfig
 from cestle.errors import InputError
 from cestle.service.layout import DataFolder
+from cestle.service.progress import STEPS_FILE, read_steps
+from cestle.spool.database import Database
 from cestle.spool.journal import Journal
-from cestle.spool.records import DeliveryRecord, RevisionRecord, StudyRecord
+from cestle.spool.lifecycle import RevisionState
+from cestle.spool.records import DeliveryRecord, RevisionRecord, StepRecord, StudyRecord
+from cestle.spool.retention import Retention
+from cestle.spool.workers import Steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,36 @@ class DeliveryStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StepStatus:
+    """One step of a revision; times in ISO 8601, UTC.
+
+    Parameters
+    ----------
+    name
+        Of the step.
+    attempts
+        How often it was begun.
+    began
+        The last time.
+    seconds
+        How long it took the last time; None while it goes on.
+    note
+        What went wrong; empty when nothing did.
+    """
+
+    name: str
+    attempts: int
+    began: str
+    seconds: float | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RevisionStatus:
-    """One revision; times in ISO 8601, UTC."""
+    """One revision; times in ISO 8601, UTC.
+
+    `worker` computed it last, `cleaned` is when its results were removed by age.
+    """
 
     number: int
     state: str
@@ -36,7 +69,10 @@ class RevisionStatus:
     created: str
     changed: str
     attempts: int
+    worker: str
+    cleaned: str | None
     folder: str | None
+    steps: tuple[StepStatus, ...]
     deliveries: tuple[DeliveryStatus, ...]
 
 
@@ -54,7 +90,9 @@ class StudyStatus:
     reason
         What is waited for, or why it is in this state.
     instances
-        Instances received, each content once.
+        Instances received and kept, each content once.
+    cleaned
+        Instances that were removed by age.
     conflicts
         SOP Instance UIDs that arrived with different contents.
     first_arrival, last_arrival
@@ -67,6 +105,7 @@ class StudyStatus:
     state: str
     reason: str
     instances: int
+    cleaned: int
     conflicts: int
     first_arrival: str
     last_arrival: str
@@ -83,8 +122,8 @@ def list_studies(config: NodeConfig) -> tuple[StudyStatus, ...]:
     if not folder.has_journal:
         return ()
     with folder.open_database() as database:
-        journal = Journal(database)
-        return tuple(_study(journal, folder, one) for one in journal.studies())
+        books = _Books.of(database, folder)
+        return tuple(_study(books, one) for one in books.journal.studies())
 
 
 def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
@@ -98,20 +137,37 @@ def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
     folder = DataFolder.existing(config)
     if folder.has_journal:
         with folder.open_database() as database:
-            journal = Journal(database)
-            found = journal.study(study_instance_uid)
+            books = _Books.of(database, folder)
+            found = books.journal.study(study_instance_uid)
             if found is not None:
-                return _study(journal, folder, found)
+                return _study(books, found)
     raise InputError(
         f"nothing of study {study_instance_uid} was received on {folder.root}, expected a Study "
         "Instance UID that cestle status lists; see whether the sender sent it"
     )
 
 
-def _study(journal: Journal, folder: DataFolder, study: StudyRecord) -> StudyStatus:
+@dataclass(frozen=True, kw_only=True)
+class _Books:
+    journal: Journal
+    steps: Steps
+    retention: Retention
+    folder: DataFolder
+
+    @classmethod
+    def of(cls, database: Database, folder: DataFolder) -> "_Books":
+        return cls(
+            journal=Journal(database),
+            steps=Steps(database),
+            retention=Retention(database),
+            folder=folder,
+        )
+
+
+def _study(books: _Books, study: StudyRecord) -> StudyStatus:
     uid = study.study_instance_uid
-    revisions = journal.revisions(uid)
-    received = journal.instances(uid)
+    revisions = books.journal.revisions(uid)
+    received = books.journal.instances(uid)
     distinct = len({one.sop_instance_uid for one in received})
     latest = revisions[-1] if revisions else None
     if study.collecting or latest is None:
@@ -124,16 +180,21 @@ def _study(journal: Journal, folder: DataFolder, study: StudyRecord) -> StudySta
         state=state,
         reason=reason,
         instances=len(received),
+        cleaned=len(books.retention.cleaned_instances(uid)),
         conflicts=len(received) - distinct,
         first_arrival=_text(study.first_arrival),
         last_arrival=_text(study.last_arrival),
-        revisions=tuple(_revision(journal, folder, one) for one in revisions),
+        revisions=tuple(_revision(books, one) for one in revisions),
     )
 
 
-def _revision(journal: Journal, folder: DataFolder, revision: RevisionRecord) -> RevisionStatus:
+def _revision(books: _Books, revision: RevisionRecord) -> RevisionStatus:
     uid, number = revision.study_instance_uid, revision.number
-    place: Path = folder.revision(uid, number)
+    place: Path = books.folder.revision(uid, number)
+    steps = {one.name: one for one in books.steps.of(uid, number)}
+    if revision.state is RevisionState.COMPUTING:
+        for part in books.folder.unfinished_of(place, revision.worker):
+            steps |= {one.name: one for one in read_steps(part / STEPS_FILE)}
     return RevisionStatus(
         number=number,
         state=revision.state.value,
@@ -143,8 +204,22 @@ def _revision(journal: Journal, folder: DataFolder, revision: RevisionRecord) ->
         created=_text(revision.created),
         changed=_text(revision.changed),
         attempts=revision.attempts,
+        worker=revision.worker,
+        cleaned=_text(revision.cleaned) if revision.cleaned else None,
         folder=str(place) if place.is_dir() else None,
-        deliveries=tuple(_delivery(one) for one in journal.deliveries(uid, number)),
+        steps=tuple(_step(one) for one in sorted(steps.values(), key=lambda one: one.began)),
+        deliveries=tuple(_delivery(one) for one in books.journal.deliveries(uid, number)),
+    )
+
+
+def _step(step: StepRecord) -> StepStatus:
+    return StepStatus(
+        name=step.name,
+        attempts=step.attempts,
+        began=_text(step.began),
+        # The clock may have been set meanwhile.
+        seconds=round(max(0.0, step.ended - step.began), 3) if step.ended else None,
+        note=step.note,
     )
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -109,9 +110,30 @@ class SpoolFiles:
     def set_aside(self, path: Path) -> Path:
         """Move a file of `instances` that the journal does not know out of the way, unchanged."""
         target = self._quarantine / f"{path.stem}.{secrets.token_hex(4)}.dcm"
+        os.utime(path)  # its time here counts from now
         path.replace(target)
         sync_folder(self._quarantine)
         return target
+
+    def remove(self, path: str) -> None:
+        """Remove the file of an instance, and the folder of its study with the last one.
+
+        Parameters
+        ----------
+        path
+            Relative to the folder of the instances.
+        """
+        file = self.instances / path
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            file.parent.rmdir()
+
+    def clean_quarantine(self, limit: float) -> int:
+        """Remove what was put into quarantine before `limit` [s since the epoch]; how many."""
+        old = [one for one in self._quarantine.glob("*") if one.stat().st_mtime < limit]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
 
     def require_space(self, wanted_bytes: int = 0) -> None:
         """Check that `wanted_bytes` more leave the reserve untouched.
@@ -144,10 +166,12 @@ class SpoolFiles:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
-                sync_folder(target.parent.parent)
-            part.replace(target)
+            self._make_room(target.parent)
+            try:
+                part.replace(target)
+            except FileNotFoundError:  # the cleaning took the empty folder away meanwhile
+                self._make_room(target.parent)
+                part.replace(target)
             sync_folder(target.parent)
         except OSError as fault:
             raise SpoolError(
@@ -156,6 +180,11 @@ class SpoolFiles:
             ) from fault
         finally:
             part.unlink(missing_ok=True)
+
+    def _make_room(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

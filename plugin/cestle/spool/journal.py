@@ -5,9 +5,9 @@ to do. A commit survives a power failure. Times are seconds since the epoch, UTC
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from cestle.errors import SpoolError
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
 from cestle.spool.records import (
@@ -18,6 +18,8 @@ from cestle.spool.records import (
     StoredInstance,
     StudyRecord,
 )
+
+_TICK_SECONDS: Final = 1e-6
 
 
 class Journal:
@@ -77,12 +79,9 @@ class Journal:
             if instance.sha256 in known:
                 arrival = Arrival.REPEATED
             else:
-                columns = list(StoredInstance.__dataclass_fields__)
-                run(
-                    f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
-                    f"VALUES ({', '.join('?' * len(columns))})",
-                    *(getattr(instance, name) for name in columns),
-                )
+                if _take_back(run, instance):
+                    arrival = Arrival.REPEATED
+                _insert(run, instance)
             if arrival is not Arrival.REPEATED or wanted:
                 _open_collection(run, study, now, wanted)
             else:
@@ -163,6 +162,31 @@ class Journal:
                 note,
                 study_instance_uid,
             )
+
+    def restamp(self, *, known_by: float, delay: float, now: float) -> None:
+        """Correct the times of collections after the clock was set.
+
+        Parameters
+        ----------
+        known_by
+            Arrivals up to this time were recorded before the clock was set.
+        delay
+            How far it was set forward [s]; those arrivals are moved along.
+        now
+            The time; no arrival is later than this afterwards.
+        """
+        with self._transaction() as run:
+            for column in ("first_arrival", "last_arrival"):
+                run(
+                    f"UPDATE studies SET {column} = {column} + ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} <= ?",
+                    *(delay, known_by),
+                )
+                run(
+                    f"UPDATE studies SET {column} = ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} > ?",
+                    *(now, now),
+                )
 
     def close_collection(self, study: StudyRecord, *, note: str) -> bool:
         """End a collection without a revision; False when something arrived meanwhile."""
@@ -338,7 +362,7 @@ class Journal:
         *,
         reason: str,
         now: float,
-    ) -> None:
+    ) -> bool:
         """Record a finished computation and what is to be sent where, in one commit.
 
         Parameters
@@ -352,10 +376,10 @@ class Journal:
         now
             The time [s since the epoch].
 
-        Raises
-        ------
-        SpoolError
-            When the revision is not being computed.
+        Returns
+        -------
+            False, with nothing changed, when the revision is not being computed: another worker
+            was faster.
         """
         uid, number = revision.study_instance_uid, revision.number
         with self._transaction() as run:
@@ -366,7 +390,7 @@ class Journal:
                 *(reason, now, uid, number),
             )
             if not changed:
-                raise SpoolError(f"revision {number} of {uid} is not being computed")
+                return False
             for destination, items in plan.items():
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
@@ -379,6 +403,7 @@ class Journal:
                         "position, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?, ?)",
                         *(uid, number, destination, position, item.sop_instance_uid, item.path),
                     )
+        return True
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
         """The deliveries of a revision, by destination."""
@@ -405,6 +430,15 @@ class Journal:
         )
         return tuple(DeliveryItem(**dict(row)) for row in rows)
 
+    def note_offer(self, delivery: DeliveryRecord, *, now: float) -> None:
+        """Record that sending begins, after which the destination may have an object."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET offered = ? WHERE study_instance_uid = ? AND number = ? "
+                "AND destination = ? AND offered = 0",
+                *(now, *_key(delivery)),
+            )
+
     def acknowledge(self, delivery: DeliveryRecord, sop_instance_uid: str, *, now: float) -> None:
         """Record that the destination took an object."""
         with self._transaction() as run:
@@ -426,12 +460,14 @@ class Journal:
         """
         uid, number, _ = _key(delivery)
         with self._transaction() as run:
-            run(
+            # A worker that others took for dead may come back with an older answer.
+            if not run(
                 "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
-                "attempts = attempts + 1 "
-                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
-                *(state.value, reason, now, *_key(delivery)),
-            )
+                "attempts = attempts + 1 WHERE study_instance_uid = ? AND number = ? "
+                "AND destination = ? AND state = 'waiting' AND run = ? RETURNING number",
+                *(state.value, reason, now, *_key(delivery), delivery.run),
+            ):
+                return
             states = {
                 row["state"]
                 for row in run(
@@ -459,25 +495,37 @@ class Journal:
                 *_key(delivery),
             )
 
-    # What a person asked for from another process
-
-    def ask_for_retry(self, study_instance_uid: str) -> None:
-        """Ask the node to try again what it set aside of a study."""
-        with self._transaction() as run:
-            run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
-
-    def take_retries(self, *, now: float) -> tuple[str, ...]:
-        """Put back to work what retries were asked for; the studies, once each."""
-        with self._transaction() as run:
-            rows = run("DELETE FROM retries RETURNING study_instance_uid")
-            studies = tuple(dict.fromkeys(row["study_instance_uid"] for row in rows))
-            for uid in studies:
-                _put_back(run, uid, now)
-        return studies
-
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
+
+
+def _insert(run: Statements, instance: StoredInstance) -> None:
+    # The order of arrival decides which content is the newest, also when the clock was set back.
+    latest = run(
+        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
+        instance.sop_instance_uid,
+    )[0]["latest"]
+    if latest is not None and latest >= instance.received:
+        instance = replace(instance, received=latest + _TICK_SECONDS)
+    columns = list(StoredInstance.__dataclass_fields__)
+    run(
+        f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
+        f"VALUES ({', '.join('?' * len(columns))})",
+        *(getattr(instance, name) for name in columns),
+    )
+
+
+def _take_back(run: Statements, instance: StoredInstance) -> bool:
+    """Whether this content was kept once and then cleaned; it is kept again now."""
+    return bool(
+        run(
+            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
+            "RETURNING sop_instance_uid",
+            instance.sop_instance_uid,
+            instance.sha256,
+        )
+    )
 
 
 def _open_collection(
@@ -507,33 +555,3 @@ def _end_collection(run: Statements, study: StudyRecord, note: str) -> bool:
             *(study.wanted, study.wanted_options),
         )
     )
-
-
-def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
-    latest = run(
-        "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
-        "ORDER BY number DESC LIMIT 1",
-        study_instance_uid,
-    )
-    if not latest:
-        return
-    number, state = latest[0]["number"], RevisionState(latest[0]["state"])
-    waiting = (
-        DeliveryState.WAITING.value,
-        now,
-        study_instance_uid,
-        number,
-    )
-    # A delivery that only pauses is hurried along in the same way as one that was set aside.
-    run(
-        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
-        "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
-        *waiting,
-    )
-    after = next_state(state, Event.RETRY)
-    if after is not None:
-        run(
-            "UPDATE revisions SET state = ?, changed = ?, attempts = 0, run = run + 1 "
-            "WHERE study_instance_uid = ? AND number = ?",
-            *(after.value, now, study_instance_uid, number),
-        )

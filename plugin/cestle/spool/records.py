@@ -104,6 +104,12 @@ class RevisionRecord:
         Counts the times that it was handed to the engine.
     options
         How it is to be processed, as it was asked for; empty for the node's settings.
+    worker
+        Who computed it last.
+    deaths, acquittals
+        Workers that died while they computed it, and that died since without it.
+    cleaned
+        When its results were removed [s since the epoch]; 0 while they are kept.
     """
 
     study_instance_uid: str
@@ -117,6 +123,10 @@ class RevisionRecord:
     attempts: int
     run: int
     options: str
+    worker: str = ""
+    deaths: int = 0
+    acquittals: int = 0
+    cleaned: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +149,8 @@ class DeliveryRecord:
         When any of this changed last [s since the epoch].
     sent, planned
         Instances acknowledged, and in all.
+    offered
+        When sending began first [s since the epoch]; 0 when it never did.
     """
 
     study_instance_uid: str
@@ -151,6 +163,7 @@ class DeliveryRecord:
     changed: float
     sent: int
     planned: int
+    offered: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +172,45 @@ class DeliveryItem:
 
     sop_instance_uid: str
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One step of a revision, as it went the last time.
+
+    Parameters
+    ----------
+    name
+        Of the step.
+    attempts
+        How often it was begun.
+    began, ended
+        The last time [s since the epoch].
+    note
+        What went wrong; empty when nothing did.
+    """
+
+    name: str
+    attempts: int
+    began: float
+    ended: float
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """What a person asked to have done again.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Of which study.
+    step
+        From where: "compute", "deliver", or empty for what was set aside.
+    destination
+        Only to this one; empty for all.
+    """
+
+    study_instance_uid: str
+    step: str = ""
+    destination: str = ""
