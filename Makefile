@@ -2,6 +2,7 @@
 # make test    static checks and all tests; installs what they need
 # make check   static checks only: ruff, mypy --strict, layer contracts
 # make bench   speed and memory, printed with machine and versions
+# make chaos   kill processes by the hundred, counts into deploy/reliability.md
 # make lock    resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: demo test check bench lock peers clean
+.PHONY: demo test check bench chaos lock peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +44,11 @@ test: check peers
 
 bench: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m benchmarks $(ONLY)
+
+chaos: export OMP_NUM_THREADS = 1
+chaos: export OPENBLAS_NUM_THREADS = 1
+chaos: $(VENV)/.ready peers
+	cd tests && ../$(BIN)/python -m faults.reliability $(SEED)
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -10,7 +10,7 @@ SEED = 20260102
 def judged(counts, capsys):
     """Show what was counted and check it."""
     with capsys.disabled():
-        print(f"\n{counts}")
+        print(f"\n{counts}")  # noqa: T201 - counts are shown
     assert counts.acknowledged > 0
     assert counts.results > 0
     assert counts.killed == 12

@@ -25,13 +25,22 @@ out = Path(request["out_dir"])
 
 
 def step(name, seconds):
-    """Say that a step begins, and take some time for it."""
+    """Say that a step begins, take some time for it, and say that it ended."""
+    line = {"name": name, "attempts": 1, "began": time.time(), "ended": 0.0, "note": ""}
     with (out / "steps.jsonl").open("a") as steps:
-        line = {"name": name, "attempts": 1, "began": time.time(), "ended": 0.0, "note": ""}
         steps.write(json.dumps(line) + "\n")
     time.sleep(seconds)
+    with (out / "steps.jsonl").open("a") as steps:
+        steps.write(json.dumps(line | {"ended": time.time()}) + "\n")
 
 
+def no_room(kind, fault, trace):
+    """As the child does: a disk that takes nothing is told from a fault."""
+    sys.__excepthook__(kind, fault, trace)
+    os._exit(4 if getattr(fault, "errno", 0) in (28, 30) else 1)
+
+
+sys.excepthook = no_room
 if mode.get("kill_parent"):
     os.kill(os.getppid(), signal.SIGKILL)
 step("compute", mode.get("pause", 0))
@@ -57,6 +66,8 @@ if code in (0, 3):
         path.write_bytes(content[: -len(salt)] + salt)
         outputs.append({"product": product, "sop_instance_uid": uid, "path": f"dicom/{path.name}"})
     (out / "results.json").write_text(json.dumps({"outputs": outputs}))
+if mode.get("end"):
+    step("end", mode["end"])
 reason = mode.get("reason", "")
 if mode.get("late_signal"):
     (out / "outcome.json").write_text(json.dumps({"exit_code": 3, "reason": "partial"}))

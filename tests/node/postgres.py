@@ -71,7 +71,8 @@ class PostgresServer:
                 psycopg.connect(self.url("postgres")).close()
                 return
             except psycopg.OperationalError:
-                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                waits = self._process.poll() is None and time.monotonic() < deadline
+                assert waits, (self.folder / "log").read_text()
                 time.sleep(0.1)
 
     def stop(self, number=2):

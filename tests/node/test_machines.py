@@ -1,7 +1,5 @@
 """One receiver and two workers on one PostgreSQL and one folder, as processes."""
 
-import os
-import signal
 import threading
 import time
 
@@ -118,7 +116,7 @@ def test_work_of_dead_workers_is_done_by_others_within_a_minute(tmp_path, postgr
             delivering = time.monotonic() - begin
         finally:
             cluster.stop()
-        print(f"taken over in {computing:.0f} s while computing, {delivering:.0f} s delivering")
+        assert max(computing, delivering) < 60.0
         assert len(found.revisions) == 1
         assert found.revisions[0].worker == "second"
         assert all(len(contents) == 1 for contents in pacs.versions().values())
@@ -207,4 +205,3 @@ def test_a_database_that_is_away_costs_nothing_acknowledged(cluster, pacs, postg
     assert found.instances == 3
     assert all(len(contents) == 1 for contents in pacs.versions().values())
     assert cluster.machines["receive"].deaths == cluster.machines["first"].deaths == 0
-    os.kill(cluster.machines["first"].process.pid, signal.SIGCONT)

@@ -394,8 +394,8 @@ class Journal:
             for destination, items in plan.items():
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
-                    "changed) VALUES (?, ?, ?, ?, ?)",
-                    *(uid, number, destination, DeliveryState.WAITING.value, now),
+                    "changed, run) VALUES (?, ?, ?, ?, ?, ?)",
+                    *(uid, number, destination, DeliveryState.WAITING.value, now, revision.run),
                 )
                 for position, item in enumerate(items):
                     run(

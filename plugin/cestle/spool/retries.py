@@ -106,6 +106,12 @@ def _compute_again(run: Statements, key: tuple[str, int], state: RevisionState, 
     after = next_state(state, Event.RECOMPUTE)
     if taken or after is None:
         return
+    run(
+        # What is delivered next is another job than what was delivered before.
+        f"UPDATE revisions SET run = (SELECT COALESCE(MAX(run), 0) FROM (SELECT run FROM "  # noqa: S608
+        f"deliveries {where} UNION ALL SELECT run FROM revisions {where}) AS runs) {where}",
+        *(*key, *key, *key),
+    )
     run(f"DELETE FROM delivery_items {where}", *key)  # noqa: S608
     run(f"DELETE FROM deliveries {where}", *key)  # noqa: S608
     _enter(run, key, after, now)
