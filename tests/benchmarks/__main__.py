@@ -19,6 +19,7 @@ BENCHMARKS = (
     "self_test",
     "receiving",
     "loop",
+    "throughput",
 )
 
 
