@@ -50,6 +50,18 @@ if [ "$(cat "$PEERS/dcmqi.version" 2> /dev/null || true)" != "$DCMQI" ]; then
     fi
 fi
 
+# Optional: the checker of alert rules. Taken out of its package, since installing that would start
+# a Prometheus server on this machine.
+if [ ! -x "$PEERS/promtool" ] && command -v apt-get dpkg-deb > /dev/null; then
+    echo "taking promtool out of the package prometheus into $PEERS"
+    unpacked="$(mktemp -d)"
+    (cd "$unpacked" && apt-get download -q prometheus > /dev/null 2>&1 \
+        && dpkg-deb -x prometheus_*.deb . ) \
+        && mv "$unpacked/usr/bin/promtool" "$PEERS/promtool" \
+        || echo "promtool could not be had; its test will be skipped" >&2
+    rm -rf "$unpacked"
+fi
+
 # Optional: a reader in JavaScript, where there is Node.
 if command -v npm > /dev/null && [ ! -d "$PEERS/node_modules/dcmjs" ]; then
     echo "installing dcmjs $DCMJS into $PEERS"

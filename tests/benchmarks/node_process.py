@@ -51,13 +51,14 @@ class Watched:
 
 
 @contextmanager
-def running(folder, *, role="all", destinations=(("pacs", "PACS", 1),), quiet_seconds=0.3):
-    """Start a node; yields its configuration and its watched memory."""
+def running(folder, *, role="all", destinations=(("pacs", "PACS", 1),), quiet_seconds=0.3, **node):
+    """Start a node, `node` in its [node]; yields its configuration and its watched memory."""
     config = node_config(
         folder,
         port=free_port(),
         destinations=destinations,
         extra=f"[study]\nquiet_seconds = {quiet_seconds}\n",
+        **node,
     )
     command = [sys.executable, "-m", "cestle", "serve", "--role", role]
     command += ["--config", str(folder / "node.toml")]

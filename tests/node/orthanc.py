@@ -62,10 +62,10 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder, *, move_port=1):
+def running(folder, *, move_port=1, sender="CESTLE"):
     """Start Orthanc with `folder` as its storage, and stop it at the end.
 
-    It moves instances to the title CESTLE at `move_port` of this machine.
+    It takes instances from the title `sender` and moves them to it at `move_port` of this machine.
     """
     program = need_program("Orthanc")
     dicom_port, http_port = free_port(), free_port()
@@ -85,7 +85,7 @@ def running(folder, *, move_port=1):
         "DefaultEncoding": "Utf8",
         "DicomModalities": {
             "node": {
-                "AET": "CESTLE",
+                "AET": sender,
                 "Host": "127.0.0.1",
                 "Port": move_port,
                 "AllowEcho": True,

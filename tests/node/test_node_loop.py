@@ -10,6 +10,7 @@ from cestle.errors import ConfigError, InputError, SpoolError
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.node import Node
 from cestle.service.operate import echo, reprocess, retry
+from cestle.service.receivers import Receivers
 from cestle.service.status import list_studies, study_status
 from node.rig import (
     ROOT,
@@ -200,9 +201,9 @@ def test_a_refused_delivery_is_set_aside_and_tried_when_asked(tmp_path, compute)
 
 def test_a_receiver_that_dies_is_started_again_on_its_port(node, config, pacs, tmp_path):
     """After SIGKILL of the receiving process the same port receives again."""
-    port, pid = node.port, node.receiver_pid
+    port, (pid,) = node.port, node.receiver_pids
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: node.receiver_pid not in (0, pid), what="a new receiver")
+    wait_until(lambda: node.receiver_pids[0] not in (0, pid), what="a new receiver")
     file = write_instance(tmp_path / "in", 1)
     wait_until(lambda: store(port, [file]).returncode == 0, what="a store")
     wait_until(state_is(config, "done"), what="the study")
@@ -219,13 +220,11 @@ def test_one_node_for_one_data_folder(config, compute):
 def test_a_port_in_use_is_said(tmp_path, pacs, monkeypatch):
     """A node whose port is taken does not start, and says so in one line."""
     monkeypatch.setattr("cestle.service.receiver._TAKE_OVER_SECONDS", 0.1)
-    from cestle.service.receiver import Receiver
-
     config = node_config(tmp_path, port=pacs.port)
-    receiver = Receiver(config)
+    receivers = Receivers(config)
     with pytest.raises(ConfigError, match="cannot be listened on"):
-        receiver.start()
-    receiver.stop()
+        receivers.start()
+    receivers.stop()
 
 
 def test_questions_about_what_is_not_there(tmp_path, pacs):

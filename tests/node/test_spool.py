@@ -14,7 +14,6 @@ from cestle.spool.database import Database
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
-from cestle.spool.retention import Retention
 from node.rig import mr_instance, node_config
 
 
@@ -33,17 +32,11 @@ def journal(database_place):
 
 
 @pytest.fixture
-def retention(journal):
-    return Retention(journal._database)
-
-
-@pytest.fixture
-def intake(files, journal, retention):
+def intake(files, journal):
     ticks = iter(range(1, 1000))
     return Intake(
         files=files,
         journal=journal,
-        retention=retention,
         redo_ae_title="REDO",
         clock=lambda: float(next(ticks)),
     )
@@ -87,11 +80,11 @@ def test_hostile_uids_are_refused_without_a_trace(intake, files, uid):
     assert not list(files.instances.rglob("*.dcm"))
 
 
-def test_the_reserve_is_kept_free(tmp_path, journal, retention):
+def test_the_reserve_is_kept_free(tmp_path, journal):
     """Below the reserve an instance is answered 0xA700, and neither file nor row is left."""
     files = SpoolFiles(root=tmp_path / "full", reserve_bytes=1 << 62)
     files.prepare()
-    intake = Intake(files=files, journal=journal, retention=retention, redo_ae_title="REDO")
+    intake = Intake(files=files, journal=journal, redo_ae_title="REDO")
     with pytest.raises(SpoolError, match="disk_reserve_gb") as caught:
         intake.store(received())
     assert caught.value.dimse_status == 0xA700
@@ -106,7 +99,7 @@ def test_a_write_that_fails_leaves_nothing(intake, files, journal):
     with pytest.raises(SpoolError, match="cannot be written") as caught:
         intake.store(received())
     assert caught.value.dimse_status == 0xA700
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert journal.instances("1.2.3") == ()
 
 
@@ -153,7 +146,7 @@ def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     assert not orphan.exists()
     [aside] = (files.root / "quarantine").iterdir()
     assert aside.read_bytes() == b"never acknowledged"
-    assert not list((files.root / "tmp").iterdir())
+    assert not [path for path in (files.root / "tmp").rglob("*") if path.is_file()]
     assert [one.sop_instance_uid for one in journal.instances("1.2.3")] == ["1.2.3.1"]
     intake.store(received(2))
     assert lost.is_file()

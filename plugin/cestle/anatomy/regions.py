@@ -17,6 +17,7 @@ class RegionForm(StrEnum):
     SEGMENTATION = "DICOM SEG"
     STRUCTURE_SET = "RTSTRUCT"
     LABEL_MAP = "label map"
+    ATLAS = "built-in atlas"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.export import export
-from cestle.cli.node import check, echo, reprocess, retry, serve, status
+from cestle.cli.node import audit, check, echo, reprocess, retry, serve, status
 from cestle.cli.simulation import simulate
 from cestle.cli.study import inspect, learn, process
 from cestle.errors import CestleError, ConfigError, InputError
@@ -55,6 +55,7 @@ app.command()(reprocess)
 app.command()(retry)
 app.command()(echo)
 app.command()(check)
+app.command()(audit)
 app.command()(export)
 
 

@@ -24,14 +24,26 @@ class Part(StrEnum):
 def serve(
     config: ConfigFile,
     role: Annotated[Part, typer.Option("--role", help="What this process does.")] = Part.ALL,
+    web_port: Annotated[
+        int | None,
+        typer.Option("--web-port", min=0, max=65535, help="In place of [web] port."),
+    ] = None,
+    worker_name: Annotated[
+        str | None, typer.Option("--worker-name", help="In place of [engine] worker_name.")
+    ] = None,
 ) -> int:
     """Run the node until it is told to stop (SIGTERM or Ctrl-C)."""
     from cestle.config.node import load_node_config
     from cestle.service.checking import check_apart
     from cestle.service.node import Role
-    from cestle.service.node import serve as run
+    from cestle.web.serving import serve as run
 
     node = load_node_config(config)
+    if web_port is not None:
+        node = node.model_copy(update={"web": node.web.model_copy(update={"port": web_port})})
+    if worker_name is not None:
+        engine = node.engine.model_copy(update={"worker_name": worker_name})
+        node = node.model_copy(update={"engine": engine})
     if role is not Part.RECEIVE:
         check_apart(config)
     run(node, role=Role(role.value))
@@ -122,19 +134,70 @@ def check(
     config: Annotated[
         Path | None, typer.Option("--config", help="The node's configuration, node.toml.")
     ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Ask each destination by C-ECHO as well.")
+    ] = False,
+    settings_only: Annotated[
+        bool, typer.Option("--settings-only", help="Only configuration and templates.")
+    ] = False,
 ) -> int:
-    """Check configuration and templates, and list every fault with its file."""
+    """Check configuration, templates and machine, and list every fault in a line."""
+    from cestle.config.node import load_node_config
     from cestle.config.templates import TemplateFolder
     from cestle.service.checking import check_all
 
-    faults = check_all(config)
+    faults = list(check_all(config))
+    what = "templates" if config is None else "configuration and templates"
+    if config is not None and not faults and not settings_only:
+        from cestle.service.preflight import machine_remarks
+
+        what = "configuration, templates and machine"
+        remarks = machine_remarks(load_node_config(config), network=network)
+        faults = [one.text for one in remarks if one.fault]
+        for one in remarks:
+            if not one.fault:
+                typer.echo(f"cestle: warning: {one.text}", err=True)
     for fault in faults:
         typer.echo(f"cestle: {fault}", err=True)
     if faults:
         return 2
-    folder = TemplateFolder.default()
-    what = "templates" if config is None else "configuration and templates"
-    typer.echo(f"{what} are in order ({len(folder.names())} template files)")
+    typer.echo(f"{what} are in order ({len(TemplateFolder.default().names())} template files)")
+    return 0
+
+
+def audit(
+    config: ConfigFile,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Verify the chain instead of printing it.")
+    ] = False,
+    head: Annotated[
+        str, typer.Option("--head", help="A hash noted earlier, to be found (with --verify).")
+    ] = "",
+    since: Annotated[str, typer.Option("--since", help="From this date or time (UTC) on.")] = "",
+    as_json: JsonFlag = False,
+) -> int:
+    """Print the audit trail, one entry a line, or verify that none was changed or removed."""
+    from cestle.config.node import load_node_config
+    from cestle.service.auditing import read_trail, verify_trail
+
+    node = load_node_config(config)
+    if verify or head:
+        last = verify_trail(node, noted=head)
+        found = {"entries": last.seq, "head": last.hash}
+        text = f"{last.seq} entries, none changed or removed; head {last.hash}"
+        typer.echo(json.dumps(found) if as_json else text)
+        return 0
+    for entry in read_trail(node, since=since):
+        tree = entry.to_json()
+        if as_json:
+            typer.echo(json.dumps(tree))
+            continue
+        where = f"@{entry.source}" if entry.source else ""
+        about = " ".join(f"{key}={value}" for key, value in tree["detail"].items() if value != "")
+        typer.echo(
+            f"{entry.seq} {entry.time} {entry.event} outcome={entry.outcome} "
+            f"{entry.actor}{where} {entry.study} {about}".rstrip()
+        )
     return 0
 
 

@@ -109,10 +109,16 @@ class NodeSection(_Section):
     data_dir: FolderPath = Path("/var/lib/cestle")
     disk_reserve_gb: Annotated[float, Field(ge=0)] = 5.0
     maximum_associations: Annotated[int, Field(ge=1, le=200)] = 20
+    receivers: Annotated[int, Field(ge=0, le=16)] = 1
     network_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
     @model_validator(mode="after")
     def _distinct_titles(self) -> Self:
+        if self.receivers > self.maximum_associations:
+            raise ValueError(
+                f"receivers is {self.receivers}, expected at most maximum_associations "
+                f"({self.maximum_associations}), which they share"
+            )
         if self.ae_title == self.redo_ae_title:
             raise ValueError("redo_ae_title equals ae_title; every study would be reprocessed")
         return self
@@ -125,6 +131,7 @@ class Peer(_Section):
     hosts: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...], Field(min_length=1, strict=False)
     ]
+    certificate_subject: str = ""
 
 
 class Destination(_Section):
@@ -144,9 +151,15 @@ class Destination(_Section):
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
 
 
+Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
+
+
 class StudySection(_Section):
     """When a study counts as complete."""
 
+    expected: Annotated[tuple[Expected, ...], Field(strict=False)] = (
+        *("cest", "b0_map", "b1_map", "t1", "regions"),
+    )
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
@@ -226,6 +239,7 @@ class AnalysisSection(_Section):
     b1_calibration_file: OptionalPath = None
     region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
+    slab_registration: bool = True
     tissue_from_t1: bool = True
     white_matter_range_percent: Annotated[tuple[float, ...], Field(strict=False, max_length=2)] = ()
     max_b0_shift_ppm: Annotated[float, Field(gt=0, le=0.5)] = 0.4
@@ -297,10 +311,11 @@ class TlsSection(_Section):
 
 
 class WebSection(_Section):
-    """Where the operator page will be; part of the file's contract, not served by this version."""
+    """Where health and figures are served; they hold no patient data."""
 
+    enabled: bool = True
     host: str = "127.0.0.1"
-    port: Port = 8080
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
 class LoggingSection(_Section):
@@ -334,6 +349,12 @@ class NodeConfig(_Section):
             raise ValueError(
                 "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"
             )
+        for peer in self.peers:
+            if peer.certificate_subject and not self.tls.enabled:
+                raise ValueError(
+                    f"peers: certificate_subject of {peer.ae_title} without TLS, expected "
+                    "tls.enabled = true; without it nobody shows a certificate"
+                )
         return self
 
     def destination(self, name: str) -> Destination | None:

@@ -13,7 +13,7 @@ from cestle.config.templates import TemplateFolder
 from cestle.errors import ConfigError
 from cestle.render.colors import ColorMap, ColorScale
 from cestle.render.content import Reference
-from cestle.study.presentation import TEXT_KEYS, BannerPolicy, Presentation
+from cestle.study.presentation import PHRASE_PREFIX, TEXT_KEYS, BannerPolicy, Presentation
 
 _Ascii = Annotated[str, Field(pattern=r"^[\x20-\x7e]+$", max_length=64)]
 _CodeValue = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
@@ -259,6 +259,8 @@ class TextsFile(_Strict):
 
     language: Language
     texts: dict[_Name, str]
+    phrases: dict[str, str] = Field(default_factory=dict)
+    """For English phrases of the results, with words in braces, what is shown in their place."""
 
     @model_validator(mode="after")
     def _same_keys(self) -> Self:
@@ -407,14 +409,18 @@ def _load_texts(folder: TemplateFolder, language: str) -> dict[str, str]:
     fault = _text_fault(folder, language)
     if fault is not None:
         raise ConfigError(fault)
-    return folder.load_as(f"i18n/{language}.yaml", TextsFile).texts
+    file = folder.load_as(f"i18n/{language}.yaml", TextsFile)
+    phrases = {f"{PHRASE_PREFIX}{english}": shown for english, shown in file.phrases.items()}
+    return file.texts | phrases
 
 
 def _text_fault(folder: TemplateFolder, language: str) -> str | None:
     relative = f"i18n/{language}.yaml"
-    texts = folder.load_as(relative, TextsFile).texts
+    file = folder.load_as(relative, TextsFile)
     english = folder.load_as("i18n/en.yaml", TextsFile).texts
-    wrong = [key for key in texts if not _placeholders(texts[key]) <= _placeholders(english[key])]
+    pairs = {key: (english[key], text) for key, text in file.texts.items()}
+    pairs |= {phrase: (phrase, text) for phrase, text in file.phrases.items()}
+    wrong = [key for key, (a, b) in pairs.items() if not _placeholders(b) <= _placeholders(a)]
     if not wrong:
         return None
     return (

@@ -96,7 +96,7 @@ def read_regions(
             read_label_map(path, schemes=schemes, scheme_name=label_scheme, reference=reference)
         )
     require_distinct(found)
-    _require_place(found, cest)
+    _require_place(found, anatomy, cest)
     verify_sides(found, midline_x_mm=midline_x_mm)
     _require_plausible(found)
     separate, claimed = without_overlap(found)
@@ -127,11 +127,13 @@ def require_distinct(regions: Sequence[Region]) -> None:
         seen[region.name] = region.source.identifier
 
 
-def _require_place(regions: Sequence[Region], cest: Grid | None) -> None:
-    """Refuse regions that do not stand in the coordinates of the CEST series."""
+def _require_place(regions: Sequence[Region], anatomy: Grid | None, cest: Grid | None) -> None:
+    """Refuse regions that stand neither in the coordinates of the CEST series nor of the T1."""
+    # What was drawn on the T1 can be used once the place of the T1 is found in the images.
+    known = {grid.frame_of_reference_uid for grid in (anatomy, cest) if grid is not None}
     for region in regions:
         own = region.grid.frame_of_reference_uid
-        if own and cest is not None and own != cest.frame_of_reference_uid:
+        if own and cest is not None and own not in known:
             raise GeometryError(
                 f"{region.name} stands in the Frame of Reference {own}, the CEST series in "
                 f"{cest.frame_of_reference_uid or 'none'}; one examination without repositioning "

@@ -35,6 +35,8 @@ _RECOVERIES: Final = 1_000_000
 _LATER_SECONDS: Final = 5.0
 _ENDED: Final = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _PRUNED_AT_ONCE: Final = 500
+_QUEUE_THREAD: Final = "queue-worker-"
+"""How dbos begins the names of its threads; one for each queue, then its name."""
 
 
 class DurableEngine:
@@ -55,6 +57,8 @@ class DurableEngine:
     died
         Told the name of a worker whose work is about to be taken over: another's, or the own one
         before what a predecessor left is taken up.
+    took_over
+        Told how many jobs were taken over from a worker that died.
     """
 
     def __init__(
@@ -65,7 +69,9 @@ class DurableEngine:
         polling_s: float = 0.2,
         grace_s: float = GRACE_SECONDS,
         died: Callable[[str], None] = lambda _: None,
+        took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
+        self._took_over = took_over
         self._database = database
         self._executor_id = executor_id
         self._polling_s = polling_s
@@ -93,7 +99,11 @@ class DurableEngine:
             self._engine = _sqlite_engine(self._database)
         else:
             self._takeover = Takeover(
-                self._database, self._executor_id, grace_s=self._grace_s, died=self._died
+                self._database,
+                self._executor_id,
+                grace_s=self._grace_s,
+                died=self._died,
+                took_over=self._took_over,
             )
             self._takeover.claim_name()
         self._died(self._executor_id)
@@ -157,6 +167,11 @@ class DurableEngine:
             DBOS.delete_workflows([job.workflow_id for job in ended])
             count += len(ended)
         return count
+
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds whose queue nobody looks at in this process, so that their jobs would wait."""
+        threads = {thread.name for thread in threading.enumerate()}
+        return tuple(kind for kind in self._kinds if f"{_QUEUE_THREAD}{kind}" not in threads)
 
     def stop(self) -> None:
         """Take no more jobs, wait until attempts under way have returned, close the database."""

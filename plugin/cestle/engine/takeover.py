@@ -42,6 +42,8 @@ class Takeover:
         How long another name has to be free before its jobs are taken over [s].
     died
         Told the name of a worker whose work is about to be taken over.
+    took_over
+        Told how many jobs were taken over from one that died.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Takeover:
         *,
         grace_s: float = GRACE_SECONDS,
         died: Callable[[str], None] = lambda _: None,
+        took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url
         self._executor_id = executor_id
         self._grace_s = grace_s
         self._died = died
+        self._took_over = took_over
         self._name = self._lock(executor_id)
         self._stopping = threading.Event()
         self._free_since: dict[str, float] = {}
@@ -138,6 +142,7 @@ class Takeover:
                 DBOS.resume_workflows(identifiers, queue_name=queue)
         finally:
             lock.release()
+        self._took_over(sum(len(identifiers) for identifiers in jobs.values()))
         _log.warning(
             "work of a dead worker taken over",
             worker=name,

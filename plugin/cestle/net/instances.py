@@ -9,7 +9,10 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from cestle.config.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cestle.errors import HeaderError, InputError
+from cestle.net.contexts import IMPLICIT_LITTLE
+from cestle.net.identifiers import read_identifiers
 
 _IDENTIFIERS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
 _UNREADABLE = (
@@ -83,6 +86,27 @@ class OutgoingInstance:
     fallbacks: tuple["OutgoingInstance", ...] = ()
 
 
+def file_head(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """Preamble and file meta information (PS3.10 7.1) for a data set as it came."""
+    uids = (
+        (0x0002, sop_class_uid),
+        (0x0003, sop_instance_uid),
+        (0x0010, transfer_syntax_uid),
+        (0x0012, IMPLEMENTATION_CLASS_UID),
+    )
+    group = struct.pack("<HH2s2xI2s", 2, 1, b"OB", 2, b"\0\1")
+    group += b"".join(_short_element(number, b"UI", uid, b"\0") for number, uid in uids)
+    group += _short_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" ")
+    return bytes(128) + b"DICM" + struct.pack("<HH2sHI", 2, 0, b"UL", 4, len(group)) + group
+
+
+def _short_element(number: int, representation: bytes, text: str, padding: bytes) -> bytes:
+    # A UID of a command can be any text; one that is malformed is refused after this.
+    value = text.encode("ascii", "replace")[:64]
+    value += padding * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, number, representation, len(value)) + value
+
+
 def read_received(
     content: bytes,
     data_set: bytes,
@@ -107,9 +131,11 @@ def read_received(
     InputError
         When it cannot be parsed or an identifier is missing.
     """
+    found = read_identifiers(data_set, implicit=transfer_syntax_uid == IMPLICIT_LITTLE)
     try:
-        header = dcmread(BytesIO(content), specific_tags=_IDENTIFIERS, stop_before_pixels=True)
-        found = {name: str(header.get(name) or "") for name in _IDENTIFIERS}
+        if found is None:
+            header = dcmread(BytesIO(content), specific_tags=_IDENTIFIERS, stop_before_pixels=True)
+            found = {name: str(header.get(name) or "") for name in _IDENTIFIERS}
     except _UNREADABLE as fault:
         # The library's own text is left out: it may quote values of the data set.
         raise InputError(

@@ -4,11 +4,13 @@ Success is answered only after `store` returned, and `store` returns only when t
 safe on disk. Data sets are passed on as the bytes that came, never decoded and encoded again.
 """
 
+import socket
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -18,12 +20,19 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
+from cestle.net.admitted import Admitted, Tally
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
-from cestle.net.instances import ReceivedInstance, read_received, require_announced
+from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
+from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
-from cestle.net.secure import server_context
-from cestle.net.server import MAXIMUM_PDU_BYTES, NEGOTIATION_SECONDS, GuardedServer
+from cestle.net.secure import certificate_subjects, server_context
+from cestle.net.server import (
+    MAXIMUM_NEGOTIATIONS,
+    MAXIMUM_PDU_BYTES,
+    NEGOTIATION_SECONDS,
+    GuardedServer,
+)
 
 Store = Callable[[ReceivedInstance], None]
 """Keeps an instance; returns when it is safe, raises `CestleError` with the status to answer."""
@@ -33,6 +42,7 @@ Quarantine = Callable[[bytes], None]
 _SUCCESS: Final = 0x0000
 _NOT_AUTHORISED: Final = 0x0124
 _CANNOT_UNDERSTAND: Final = CestleError.dimse_status
+_LONGEST_TICK_SECONDS: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -47,15 +57,33 @@ class Listener:
         Called with each instance, in the association's thread, so several at a time.
     quarantine
         Called with the bytes of what cannot be parsed.
+    observer
+        Told of what happens.
+    tally
+        Counts the associations of all processes that share `listening`; None to count alone.
+    listening
+        A bound socket that other processes accept from too; None to bind host and port.
     """
 
-    def __init__(self, config: NodeConfig, *, store: Store, quarantine: Quarantine) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        store: Store,
+        quarantine: Quarantine,
+        observer: Observer | None = None,
+        tally: Tally | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
         prepare_library()
         self._config = config
         self._store = store
         self._quarantine = quarantine
         self._rules = PeerRules.from_config(config)
-        self._admitted: weakref.WeakSet[Association] = weakref.WeakSet()
+        self._observer = observer or Observer()
+        self._admitted = Admitted(config.node.maximum_associations, tally or Tally.alone())
+        self._tallies: weakref.WeakKeyDictionary[Association, _Tally] = weakref.WeakKeyDictionary()
+        self._listening = listening
         self._entity = _application_entity(config)
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
@@ -64,6 +92,19 @@ class Listener:
     def port(self) -> int:
         """The port listened on; 0 before `start`."""
         return 0 if self._server is None else int(self._server.server_address[1])
+
+    @property
+    def listening(self) -> bool:
+        """Whether connections are being accepted at this moment."""
+        server, thread = self._server, self._thread
+        if server is None or thread is None or not thread.is_alive():
+            return False
+        return time.monotonic() - server.last_tick < _LONGEST_TICK_SECONDS
+
+    @property
+    def active(self) -> int:
+        """Associations under way."""
+        return len(self._entity.active_associations)
 
     def start(self) -> None:
         """Bind the port and accept associations in threads of their own.
@@ -83,9 +124,17 @@ class Listener:
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_echo),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_REJECTED, self._on_rejected),
+                (evt.EVT_ACCEPTED, self._on_accepted),
+                (evt.EVT_RELEASED, self._on_ended),
+                (evt.EVT_ABORTED, self._on_ended),
             ],
             server_class=GuardedServer,
             knows_address=self._rules.knows_address,
+            turned_away=self._on_turned_away,
+            busy=self._admitted.count,
+            ended=self._admitted.remove,
+            listening=self._listening,
         )
         if not isinstance(server, GuardedServer):
             raise TypeError("pynetdicom made another server than asked for")
@@ -113,12 +162,17 @@ class Listener:
     def _on_requested(self, event: evt.Event) -> None:
         association = event.assoc
         caller = _caller(association)
+        transport = association.dul.socket
         admission = self._rules.judge(
-            calling=caller.calling, called=caller.called, address=caller.address
+            calling=caller.calling,
+            called=caller.called,
+            address=caller.address,
+            subjects=certificate_subjects(None if transport is None else transport.socket),
         )
         if admission is Admission.ADMITTED:
-            self._admitted.add(association)
-            return
+            if self._admitted.add(association):
+                return
+            admission = Admission.TOO_MANY_ASSOCIATIONS
         _log.warning(
             "association refused",
             reason=admission.name.lower(),
@@ -126,25 +180,65 @@ class Listener:
             called_ae_title=caller.called,
             address=caller.address,
         )
+        self._observer.turned_away(caller, admission.name.lower())
         association.acse.send_reject(*admission.value)
         association.kill()
+
+    def _on_turned_away(self, address: str, reason: str) -> None:
+        self._observer.turned_away(Caller(address=address), reason)
+
+    def _on_rejected(self, event: evt.Event) -> None:
+        """The library refuses by itself what is wrong with the request, or is too much."""
+        caller = _caller(event.assoc)
+        full = self.active > self._config.node.maximum_associations
+        reason = "local_limit_exceeded" if full else "not_acceptable"
+        _log.warning("association refused", reason=reason, address=caller.address)
+        self._observer.turned_away(caller, reason)
+
+    def _on_accepted(self, event: evt.Event) -> None:
+        caller = _caller(event.assoc)
+        self._tallies[event.assoc] = _Tally(caller=caller)
+        self._observer.accepted(caller)
+
+    def _on_ended(self, event: evt.Event) -> None:
+        tally = self._tallies.get(event.assoc)
+        if tally is not None and tally.close(released=event.event is evt.EVT_RELEASED):
+            self._observer.ended(tally.caller, tally.studies, released=tally.released)
 
     def _on_echo(self, event: evt.Event) -> int:
         return _SUCCESS if event.assoc in self._admitted else _NOT_AUTHORISED
 
     def _on_store(self, event: evt.Event) -> int:
+        # The node may abort an association while its last instance is being stored.
+        tally = self._tallies.get(event.assoc) or _Tally(caller=_caller(event.assoc))
+        tally.begin()
+        study, status = self._store_one(event)
+        if tally.finish(study if status == _SUCCESS else ""):
+            self._observer.ended(tally.caller, tally.studies, released=tally.released)
+        self._observer.answered(status)
+        return status
+
+    def _store_one(self, event: evt.Event) -> tuple[str, int]:
+        """Study of the instance, empty when it was not kept, and the status to answer with."""
         # The library goes on when a handler of a request fails, so its verdict is looked up
         # again here: what was not admitted stores nothing.
         command = event.request
         if event.assoc not in self._admitted or not isinstance(command, C_STORE):
-            return _NOT_AUTHORISED
-        content = event.encoded_dataset()
+            return "", _NOT_AUTHORISED
+        data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
+        syntax = str(event.context.transfer_syntax)
+        head = file_head(
+            sop_class_uid=str(command.AffectedSOPClassUID),
+            sop_instance_uid=str(command.AffectedSOPInstanceUID),
+            transfer_syntax_uid=syntax,
+        )
+        content = head + data_set
         caller = _caller(event.assoc)
         try:
             received = read_received(
                 content,
-                event.encoded_dataset(include_meta=False),
-                transfer_syntax_uid=str(event.context.transfer_syntax),
+                data_set,
+                transfer_syntax_uid=syntax,
                 calling_ae_title=caller.calling,
                 called_ae_title=caller.called,
             )
@@ -158,8 +252,8 @@ class Listener:
             _log.error("instance refused", status=f"0x{fault.dimse_status:04X}", reason=str(fault))
             if fault.dimse_status == _CANNOT_UNDERSTAND:
                 self._set_aside(content)
-            return fault.dimse_status
-        return _SUCCESS
+            return "", fault.dimse_status
+        return received.study_instance_uid, _SUCCESS
 
     def _set_aside(self, content: bytes) -> None:
         try:
@@ -168,19 +262,42 @@ class Listener:
             _log.error("unreadable instance not kept", reason=str(fault))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Caller:
-    """Who asked for an association; empty where the request does not say."""
+@dataclass(kw_only=True)
+class _Tally:
+    """What an association brought; it ends when it is closed and nothing is being stored."""
 
-    calling: str
-    called: str
-    address: str
+    caller: Caller
+    studies: Counter[str] = field(default_factory=Counter)
+    released: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _busy: bool = False
+    _closed: bool = False
+
+    def begin(self) -> None:
+        with self._lock:
+            self._busy = True
+
+    def finish(self, study: str) -> bool:
+        """Count an instance of `study`; whether the association has ended by this."""
+        with self._lock:
+            self._busy = False
+            if study:
+                self.studies[study] += 1
+            return self._closed
+
+    def close(self, *, released: bool) -> bool:
+        """Whether the association has ended by this."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._closed, self.released = True, released
+            return not self._busy
 
 
-def _caller(association: Association) -> _Caller:
+def _caller(association: Association) -> Caller:
     request = association.requestor.primitive
     place = association.requestor.address_info
-    return _Caller(
+    return Caller(
         calling="" if request is None else str(request.calling_ae_title).strip(),
         called="" if request is None else str(request.called_ae_title).strip(),
         address="" if place is None else str(place.address),
@@ -190,7 +307,8 @@ def _caller(association: Association) -> _Caller:
 def _application_entity(config: NodeConfig) -> AE:
     entity = AE(ae_title=config.node.ae_title)
     introduce(entity)
-    entity.maximum_associations = config.node.maximum_associations
+    # Counted by the listener itself, see `Admitted`; this only must not be in its way.
+    entity.maximum_associations = 2 * (config.node.maximum_associations + MAXIMUM_NEGOTIATIONS)
     entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
     entity.network_timeout = config.node.network_timeout_seconds
     entity.dimse_timeout = config.node.network_timeout_seconds

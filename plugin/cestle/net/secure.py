@@ -1,9 +1,60 @@
 """TLS contexts: both sides show a certificate, TLS 1.2 or newer (PS3.15 B.12, BCP 195)."""
 
+import re
 import ssl
+from typing import Any, Final
 
 from cestle.config.node import TlsSection
 from cestle.errors import ConfigError
+
+_SHORT_NAMES: Final = {
+    "commonName": "CN",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "countryName": "C",
+    "streetAddress": "STREET",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+"""Attribute types with a short name in RFC 4514 section 3; others keep the name of OpenSSL."""
+
+
+def certificate_subjects(connection: object) -> frozenset[str]:
+    """What the subject of the peer's verified certificate may be called.
+
+    Parameters
+    ----------
+    connection
+        A socket.
+
+    Returns
+    -------
+        The common name where there is exactly one, and the whole subject in the form of RFC 4514
+        (``CN=mr1,OU=Imaging,O=Hospital,C=DE``, as `openssl x509 -subject -nameopt RFC2253`
+        prints it); nothing without TLS.
+    """
+    if not isinstance(connection, ssl.SSLSocket):
+        return frozenset()
+    names: Any = (connection.getpeercert() or {}).get("subject", ())
+    relative = [[(str(key), str(value)) for key, value in part] for part in names]
+    common = [value for part in relative for key, value in part if key == "commonName"]
+    whole = ",".join(
+        "+".join(f"{_SHORT_NAMES.get(key, key)}={_escaped(value)}" for key, value in part)
+        for part in reversed(relative)
+    )
+    # A common name with "=" could pass for the whole subject of another.
+    alone = [value for value in common if len(common) == 1 and "=" not in value]
+    return frozenset(alone + ([whole] if whole else []))
+
+
+def _escaped(value: str) -> str:
+    # RFC 4514 section 2.4
+    escaped = re.sub(r'([,+"\\<>;])', r"\\\1", value)
+    if escaped[:1] in ("#", " "):
+        escaped = "\\" + escaped
+    return escaped[:-1] + "\\ " if escaped.endswith(" ") and len(value) > 1 else escaped
 
 
 def server_context(settings: TlsSection) -> ssl.SSLContext:

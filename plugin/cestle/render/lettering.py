@@ -8,6 +8,9 @@ import matplotlib
 from PIL import ImageFont
 
 _CJK_START: Final = 0x2E80
+_NEVER_FIRST: Final = frozenset("，。；：、？！）》」』…")
+"""Punctuation that may not begin a line (GB/T 15834)."""
+_NEVER_LAST: Final = frozenset("（《「『")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +71,16 @@ class Typeface:
 
 def _words(text: str) -> list[str]:
     """Pieces a line may be broken between: words with their space, single Chinese characters."""
-    pieces: list[str] = []
-    current = ""
+    pieces: list[str] = [""]
     for character in text:
-        if ord(character) >= _CJK_START:
-            pieces += [current, character]
-            current = ""
-        elif character == " ":
-            pieces.append(current + " ")
-            current = ""
-        else:
-            current += character
-    return [piece for piece in [*pieces, current] if piece]
+        before = pieces[-1][-1:]
+        chinese = ord(character) >= _CJK_START
+        after_chinese = before != "" and ord(before) >= _CJK_START
+        held = character in _NEVER_FIRST or before in _NEVER_LAST
+        if before == " " or ((chinese or after_chinese) and not held):
+            pieces.append("")
+        pieces[-1] += character
+    return [piece for piece in pieces if piece]
 
 
 @lru_cache(maxsize=64)

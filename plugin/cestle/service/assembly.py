@@ -12,6 +12,7 @@ import structlog
 from cestle.errors import CestleError
 from cestle.service.clock import ClockWatch
 from cestle.service.logs import describe_fault
+from cestle.service.meters import Meters
 from cestle.spool.journal import Journal
 from cestle.spool.records import RevisionRecord, StepRecord, StoredInstance, StudyRecord
 from cestle.spool.retention import Retention
@@ -77,6 +78,8 @@ class Assembly:
         What was done when.
     clock
         Notices when the clock is set.
+    meters
+        What is measured.
     """
 
     journal: Journal
@@ -84,6 +87,7 @@ class Assembly:
     retention: Retention
     steps: Steps
     clock: ClockWatch = field(default_factory=ClockWatch)
+    meters: Meters = field(default_factory=Meters)
 
     def step(self, now: float) -> float:
         """Look at every study that is being collected, once.
@@ -150,6 +154,7 @@ class Assembly:
         )
         if revision is not None:
             self.steps.note(uid, revision.number, [_collected(study, now)])
+            self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
                 study=uid,

@@ -16,7 +16,7 @@ from cestle.errors import InputError
 from cestle.service.assembly import Assessment, Gathered
 from cestle.spool.records import StoredInstance
 from cestle.study.completeness import (
-    GLUCEST_EXPECTATIONS,
+    EXPECTATIONS,
     State,
     StudyProfile,
     assess_completeness,
@@ -73,7 +73,7 @@ class CompletenessAssessor:
             instances=instances,
             rules=load_rules(TemplateFolder.default(config.templates.overlay_dir)),
             profile=StudyProfile(
-                expectations=GLUCEST_EXPECTATIONS,
+                expectations=tuple(EXPECTATIONS[name] for name in study.expected),
                 quiet_seconds=study.quiet_seconds,
                 partial_quiet_seconds=study.partial_quiet_seconds,
                 max_wait_minutes=study.max_wait_minutes,

@@ -44,7 +44,10 @@ def check_apart(config_file: Path) -> None:
     ConfigError
         With every fault that was found.
     """
-    command = [sys.executable, "-m", "cestle", "check", "--config", str(config_file)]
+    command = [
+        *(sys.executable, "-m", "cestle", "check", "--settings-only"),
+        *("--config", str(config_file)),
+    ]
     done = subprocess.run(  # noqa: S603  our own program
         command, capture_output=True, text=True, check=False
     )

@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -49,8 +50,9 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(
         study=request["study_instance_uid"], revision=request["revision"]
     )
-    code, reason = _outcome(request)
-    outcome = {"exit_code": code, "reason": reason}
+    clock = StepClock(StepLog(Path(request["out_dir"]) / STEPS_FILE))
+    code, reason = _outcome(request, clock)
+    outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
     try:
         write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
     except OSError as fault:
@@ -58,16 +60,37 @@ def main() -> int:
     return code
 
 
-def _outcome(request: dict[str, Any]) -> tuple[int, str]:
-    steps = StepLog(Path(request["out_dir"]) / STEPS_FILE)
+class StepClock:
+    """Logs each step, records and measures it; for the metrics a step is its first word."""
+
+    def __init__(self, record: StepLog) -> None:
+        self.record = record
+        self._begun: list[tuple[str, float]] = []
+
+    def __call__(self, step: str) -> None:
+        """A step begins, and the one before has ended."""
+        _log.info("computing", step=step)
+        self._begun.append((step.split()[0], time.monotonic()))
+        self.record.begin(step)
+
+    def seconds(self) -> dict[str, float]:
+        """How long each step took [s], when the last one has ended just now."""
+        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
+        found: dict[str, float] = {}
+        for (step, begin), end in zip(self._begun, ends, strict=True):
+            found[step] = found.get(step, 0.0) + end - begin
+        return found
+
+
+def _outcome(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     try:
-        found = _compute(request, steps)
-        steps.end()
+        found = _compute(request, clock)
+        clock.record.end()
     except Exception as fault:  # noqa: BLE001 - as below
         if is_of_storage(fault):
             return NO_SPACE, "the disk of the results takes nothing"
         with suppress(OSError):
-            steps.end(type(fault).__name__)
+            clock.record.end(type(fault).__name__)
         return _described(fault)
     return found
 
@@ -80,13 +103,9 @@ def _described(fault: Exception) -> tuple[int, str]:
     return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
 
 
-def _compute(request: dict[str, Any], steps: StepLog) -> tuple[int, str]:
+def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     # Imported here, so that a failure to import is an outcome like any other.
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
-
-    def progress(step: str) -> None:
-        _log.info("computing", step=step)
-        steps.begin(step)
 
     predecessor = request["predecessor"]
     results = process(
@@ -100,7 +119,7 @@ def _compute(request: dict[str, Any], steps: StepLog) -> tuple[int, str]:
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),
         ),
-        progress,
+        clock,
     )
     return EXIT_CODES[results.status], "; ".join(results.reasons)
 

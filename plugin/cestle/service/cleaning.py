@@ -73,8 +73,7 @@ class Cleaning:
         for uid in self.retention.studies_before(limit):
             # The record first: a file that is left by a crash is removed by the next start.
             paths = self.retention.take_instances(uid, limit, now=now)
-            for path in paths:
-                self.files.remove(path)
+            self.retention.remove_files(paths, self.files.remove)
             if paths:
                 _log.info("received images removed by age", study=uid, instances=len(paths))
 

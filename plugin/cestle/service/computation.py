@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -46,13 +46,19 @@ class Computed:
         Of the child; None when it was stopped because the node stops.
     reason
         What there is to say about it; empty for a complete result.
+    seconds
+        How long it took [s]; 0 for results that were there already.
     steps
-        Which steps it took.
+        How long each step took, as the child says [s].
+    record
+        The steps as they went.
     """
 
     exit_code: int | None
     reason: str
-    steps: tuple[StepRecord, ...] = ()
+    seconds: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
+    record: tuple[StepRecord, ...] = ()
 
     @property
     def has_results(self) -> bool:
@@ -105,7 +111,7 @@ class Computation:
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         before = _read_outcome(place / "computed.json")
         if before is not None:
-            return before
+            return replace(before, steps={})
         self._sweep(place)
         work = self.folder.unfinished(place, self.worker)
         work.mkdir(parents=True)
@@ -125,14 +131,19 @@ class Computation:
         request = work / "request.json"
         content = self._request(revision, inputs, work, predecessor)
         write_durably(request, json.dumps(content).encode())
+        begin = time.monotonic()
         code, note = self._watch(request)
         told = _read_outcome(work / "outcome.json")
         computed = Computed(
-            exit_code=code, reason=_reason(code, note, told), steps=read_steps(work / STEPS_FILE)
+            exit_code=code,
+            reason=_reason(code, note, told),
+            seconds=time.monotonic() - begin,
+            steps={} if told is None else told.steps,
+            record=read_steps(work / STEPS_FILE),
         )
         if not computed.has_results:
             return computed
-        outcome = {"exit_code": code, "reason": computed.reason}
+        outcome = {"exit_code": code, "reason": computed.reason, "seconds": computed.steps}
         write_durably(work / "computed.json", json.dumps(outcome).encode())
         return computed if _put_in_place(work, place) else _adopted(place)
 
@@ -219,7 +230,11 @@ def _read_outcome(file: Path) -> Computed | None:
         return None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return Computed(exit_code=int(content["exit_code"]), reason=str(content["reason"]))
+        return Computed(
+            exit_code=int(content["exit_code"]),
+            reason=str(content["reason"]),
+            steps={str(step): float(taken) for step, taken in content.get("seconds", {}).items()},
+        )
     except (ValueError, KeyError):
         return None  # cut short
 
@@ -248,7 +263,7 @@ def _adopted(place: Path) -> Computed:
     if found is None:
         return Computed(exit_code=1, reason="the results vanished while they were put in place")
     _log.warning("another worker computed this revision too; its results are used")
-    return found
+    return replace(found, steps={})
 
 
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:

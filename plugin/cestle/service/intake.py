@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from cestle.config.node import NodeConfig
 from cestle.net.instances import ReceivedInstance
+from cestle.service.layout import DataFolder
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.records import Arrival, StoredInstance
-from cestle.spool.retention import Retention
 
 _log = structlog.get_logger(__name__)
 
@@ -25,33 +26,59 @@ class Intake:
         Where instances are put.
     journal
         Where they are recorded.
-    retention
-        What was removed by age.
     redo_ae_title
         Called AE title that asks for a study to be processed again.
     clock
         The time [s since the epoch].
+    arrived
+        Told what the journal knew of each instance that was kept.
+    missing
+        Told how many instances are no longer on the disk.
     """
 
     files: SpoolFiles
     journal: Journal
-    retention: Retention
     redo_ae_title: str
     clock: Callable[[], float] = time.time
+    arrived: Callable[[Arrival], None] = lambda _: None
+    missing: Callable[[int], None] = lambda _: None
+
+    @classmethod
+    def of(
+        cls,
+        config: NodeConfig,
+        journal: Journal,
+        *,
+        writer: int = 1,
+        arrived: Callable[[Arrival], None] = lambda _: None,
+        missing: Callable[[int], None] = lambda _: None,
+    ) -> "Intake":
+        """The intake of a configuration, for the receiver of this number."""
+        return cls(
+            files=DataFolder.of(config).spool(config, writer=writer),
+            journal=journal,
+            redo_ae_title=config.node.redo_ae_title,
+            arrived=arrived,
+            missing=missing,
+        )
 
     def recover(self) -> None:
         """Bring files and journal back together after a crash, before anything is accepted.
+
+        Called while no receiver is at work: what another has written and not yet recorded would
+        be taken for a leftover.
 
         A file without a row was never acknowledged, so its sender sends it again; should the
         journal itself have been lost, it is all there is, so it is set aside and not deleted. A
         row without a file is a loss on the disk, which is said aloud; the instance can then be
         sent again.
         """
-        unfinished = self.files.prepare()
+        unfinished = self.files.sweep()
+        self.files.prepare()
         recorded = self.journal.all_paths()
         root = self.files.instances
         present = {file.relative_to(root).as_posix() for file in root.glob("*/*.dcm")}
-        cleaned = self.retention.cleaned_paths() & (present - recorded)
+        cleaned = self.journal.cleaned_paths() & (present - recorded)
         for path in cleaned:
             self.files.remove(path)
         for path in present - recorded - cleaned:
@@ -59,6 +86,8 @@ class Intake:
         for path in recorded - present:
             _log.error("a received instance is no longer on the disk", path=path)
             self.journal.forget(path)
+        if recorded - present:
+            self.missing(len(recorded - present))
         _log.info(
             "spool reconciled",
             instances=len(recorded & present),
@@ -103,6 +132,9 @@ class Intake:
             ),
             wanted=f"sent to {self.redo_ae_title}" if redo else "",
         )
+        if not path.is_file():  # removed by age between the look and the record
+            self.files.keep(received.content, study_instance_uid=study, sha256=received.sha256)
+        self.arrived(arrival)
         _log.debug("instance kept", study=study, sop_instance_uid=received.sop_instance_uid)
         if arrival is Arrival.CONFLICTING:
             _log.warning(

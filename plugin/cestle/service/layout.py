@@ -76,6 +76,11 @@ class DataFolder:
         """Folder of the results, one folder for each study."""
         return self.root / "results"
 
+    @property
+    def run(self) -> Path:
+        """Folder of what only matters while the node runs."""
+        return self.root / "run"
+
     @contextmanager
     def open_database(self) -> Iterator[Database]:
         """The database of the node's record, closed at the end.
@@ -105,10 +110,10 @@ class DataFolder:
         """
         require_own_folder(self.spool(config).root, database)
 
-    def spool(self, config: NodeConfig) -> SpoolFiles:
-        """The spool of received instances."""
+    def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
+        """The spool of received instances, for the receiver of this number."""
         reserve = round(config.node.disk_reserve_gb * 1e9)
-        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve)
+        return SpoolFiles(root=self.root / "spool", reserve_bytes=reserve, writer=writer)
 
     def revision(self, study_instance_uid: str, number: int) -> Path:
         """Folder of the results of one revision."""
@@ -123,9 +128,27 @@ class DataFolder:
         pattern = f"{place.name}.{_mark(worker) + '-' if worker else ''}*.part"
         return tuple(place.parent.glob(pattern)) if place.parent.is_dir() else ()
 
+    def in_use(self) -> bool:
+        """Whether a process of a node works in this folder at the moment."""
+        for file in self.root.glob("*.lock"):
+            try:
+                handle = os.open(file, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
+
     @contextmanager
-    def only_one(self, what: str) -> Iterator[None]:
+    def only_one(self, what: str) -> Iterator[int]:
         """Hold the lock of a role, so that two processes never do the same work.
+
+        The lock is held by the file descriptor that is yielded: a child that inherits it holds
+        the lock too, until the last of them has ended.
 
         Raises
         ------
@@ -140,7 +163,7 @@ class DataFolder:
                 raise SpoolError(
                     f"another process already has the role '{what}' on {self.root}; stop it first"
                 ) from fault
-            yield
+            yield handle
         finally:
             os.close(handle)
 

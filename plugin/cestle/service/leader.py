@@ -1,6 +1,7 @@
 """What the one worker does that leads: watch over studies, hand on work, clean."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -44,10 +45,11 @@ class Leader:
         self.cleaning.step(now)
 
 
-def say_farewell(workers: Workers, name: str) -> None:
-    """Record that a worker ends in order."""
-    with suppress(CestleError):  # a database that is away takes this stop for a death
-        workers.end(name)
+def say_farewell(workers: Workers, begun: Sequence[str]) -> None:
+    """Record that the workers of these names end in order."""
+    for name in begun:
+        with suppress(CestleError):  # a database that is away takes this stop for a death
+            workers.end(name)
 
 
 def discard_results(folder: DataFolder, journal: Journal, study_instance_uid: str) -> None:

@@ -12,7 +12,16 @@ from typing import Final
 
 import structlog
 
-_QUIET: Final = ("dbos", "pynetdicom", "pydicom", "highdicom", "sqlalchemy", "matplotlib", "PIL")
+_QUIET: Final = (
+    "dbos",
+    "pynetdicom",
+    "pydicom",
+    "highdicom",
+    "sqlalchemy",
+    "matplotlib",
+    "PIL",
+    "uvicorn",
+)
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,

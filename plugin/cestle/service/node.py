@@ -1,14 +1,12 @@
 """The node: a worker that assembles, computes and delivers, and a receiver beside it."""
 
-import json
+import math
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -17,16 +15,19 @@ import structlog
 
 from cestle.config.node import NodeConfig
 from cestle.engine.jobs import Pauses
-from cestle.errors import CestleError, ConfigError
+from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.cleaning import Cleaning
 from cestle.service.computation import COMPUTE_COMMAND, Computation
 from cestle.service.dispatcher import Dispatcher
+from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
 from cestle.service.leader import Leader, discard_results, say_farewell
 from cestle.service.logs import configure_logging, describe_fault
-from cestle.service.receiver import Receiver
+from cestle.service.meters import Meters
+from cestle.service.node_watch import NodeWatch
+from cestle.service.receivers import Receivers
 from cestle.service.workflow import COMPUTE_PAUSES, Workflow
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
@@ -35,8 +36,6 @@ from cestle.spool.retries import Retries
 from cestle.spool.workers import Steps, Workers
 
 _LOOP_SECONDS: Final = 0.25
-_START_SECONDS: Final = 60.0
-_LONGEST_RESTART_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
@@ -61,6 +60,8 @@ class Worker:
         Judges whether a study is complete; None for the rules of the templates.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     """
 
     def __init__(
@@ -70,14 +71,31 @@ class Worker:
         compute_command: Sequence[str] = COMPUTE_COMMAND,
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
+        meters: Meters | None = None,
     ) -> None:
         self._config = config
+        self._meters = meters or Meters()
         self._children = Children(compute_command)
         self._assess = assess
         self._pauses = compute_pauses
         self._stopping = threading.Event()
         self._resources = ExitStack()
         self._thread: threading.Thread | None = None
+        self._unwatched: Callable[[], tuple[str, ...]] = lambda: ()
+        self._last_round = self._last_success = time.monotonic()
+
+    def silent_s(self) -> float:
+        """Time since the loop went round [s]; infinite when it ended."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return time.monotonic() - self._last_round if alive else math.inf
+
+    def idle_s(self) -> float:
+        """Time since a round of the loop succeeded [s]."""
+        return time.monotonic() - self._last_success
+
+    def unwatched(self) -> tuple[str, ...]:
+        """Kinds of jobs that the engine does not look at."""
+        return self._unwatched()
 
     def start(self) -> None:
         """Take up what is unfinished and go on with what comes.
@@ -119,20 +137,33 @@ class Worker:
             steps=steps,
             stopping=self._stopping,
             compute_pauses=self._pauses,
+            meters=self._meters,
         )
+        begun: list[str] = []
 
         def died(other: str) -> None:
             if other == name:
                 workers.begin(name)
-                self._resources.callback(say_farewell, workers, name)
+                begun.append(name)
             else:
                 workers.note_death(other)
 
-        engine = DurableEngine(folder.engine, executor_id=name, died=died)
-        engine.start(workflow.kinds())
+        # Called after the engine has stopped, since what is entered later is left earlier.
+        self._resources.callback(say_farewell, workers, begun)
+        engine = DurableEngine(
+            folder.engine, executor_id=name, died=died, took_over=self._meters.took_over
+        )
         self._resources.callback(engine.stop)
+        engine.start(workflow.kinds())
+        self._unwatched = engine.unwatched
         leader = Leader(
-            assembly=Assembly(journal=journal, assess=assess, retention=retention, steps=steps),
+            assembly=Assembly(
+                journal=journal,
+                assess=assess,
+                retention=retention,
+                steps=steps,
+                meters=self._meters,
+            ),
             dispatcher=Dispatcher(
                 journal=journal,
                 engine=engine,
@@ -172,10 +203,12 @@ class Worker:
 
     def _loop(self, leads: Callable[[], bool], leader: Leader, journal: Journal) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
+            self._last_round = time.monotonic()
             try:
                 if leads():
                     leader.step(time.time())
                 self._prepare(journal)
+                self._last_success = time.monotonic()
             except CestleError as fault:
                 _log.error("the node cannot go on for now", reason=str(fault))
             except Exception as fault:  # noqa: BLE001 - the next round may succeed
@@ -187,95 +220,6 @@ class Worker:
             self._children.make_ready()
         elif not journal.unfinished():
             self._children.dismiss()
-
-
-class ReceiverProcess:
-    """A receiver in a process of its own, started again when it dies.
-
-    Parameters
-    ----------
-    config
-        The node's configuration.
-    """
-
-    def __init__(self, config: NodeConfig) -> None:
-        self._config = config
-        self._stopping = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._thread: threading.Thread | None = None
-        self.port = 0
-
-    @property
-    def pid(self) -> int:
-        """Process number of the receiver; 0 when there is none."""
-        return 0 if self._process is None else self._process.pid
-
-    def start(self) -> None:
-        """Start the receiver and wait until it listens.
-
-        Raises
-        ------
-        ConfigError
-            When it cannot listen.
-        """
-        self._process = self._spawn()
-        self._thread = threading.Thread(target=self._watch, name="receiver", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask the receiver to end and wait for it."""
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def _spawn(self) -> "subprocess.Popen[bytes]":
-        # A receiver that is started again takes the same port, also where any was free at first.
-        node = self._config.node.model_copy(update={"port": self.port or self._config.node.port})
-        config = self._config.model_copy(update={"node": node})
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cestle.service.receiver"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # A Ctrl-C at the terminal is for the node, which then asks the receiver to end.
-            start_new_session=True,
-        )
-        if process.stdin is None or process.stdout is None:
-            raise ConfigError("the receiver has no pipes")
-        process.stdin.write(config.model_dump_json().encode() + b"\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline() or b"{}")
-        if "port" not in answer:
-            process.wait(_START_SECONDS)
-            _close_pipes(process)
-            raise ConfigError(answer.get("fault", "the receiver ended at its start; see the log"))
-        self.port = int(answer["port"])
-        return process
-
-    def _watch(self) -> None:
-        pause = 0.5
-        while self._process is not None:
-            begin = time.monotonic()
-            code = self._process.wait()
-            _close_pipes(self._process)
-            if self._stopping.is_set():
-                return
-            _log.error("the receiver died and is started again", exit_code=code)
-            if time.monotonic() - begin > _LONGEST_RESTART_SECONDS:
-                pause = 0.5
-            self._process = self._restart(pause)
-            pause = min(2 * pause, _LONGEST_RESTART_SECONDS)
-
-    def _restart(self, pause: float) -> "subprocess.Popen[bytes] | None":
-        while not self._stopping.wait(pause):
-            try:
-                return self._spawn()
-            except CestleError as fault:
-                _log.error("the receiver cannot be started", reason=str(fault))
-        return None
 
 
 class Node:
@@ -304,6 +248,8 @@ class Node:
         assess: Assess | None = None,
         compute_pauses: Pauses = COMPUTE_PAUSES,
     ) -> None:
+        self._config = config
+        self.watch = NodeWatch(config, role.value)
         self._worker = (
             None
             if role is Role.RECEIVE
@@ -312,13 +258,10 @@ class Node:
                 compute_command=compute_command,
                 assess=assess,
                 compute_pauses=compute_pauses,
+                meters=self.watch.meters,
             )
         )
-        self._receiver: Receiver | ReceiverProcess | None = None
-        if role is Role.RECEIVE:
-            self._receiver = Receiver(config)
-        elif role is Role.ALL:
-            self._receiver = ReceiverProcess(config)
+        self._receivers = None if role is Role.WORK else Receivers(config)
 
     def __enter__(self) -> Self:
         self.start()
@@ -335,12 +278,12 @@ class Node:
     @property
     def port(self) -> int:
         """The port listened on; 0 when this process does not receive."""
-        return 0 if self._receiver is None else self._receiver.port
+        return 0 if self._receivers is None else self._receivers.port
 
     @property
-    def receiver_pid(self) -> int:
-        """Process number of the receiver; 0 when it is no process of its own."""
-        return self._receiver.pid if isinstance(self._receiver, ReceiverProcess) else 0
+    def receiver_pids(self) -> tuple[int, ...]:
+        """Process numbers of the receivers; 0 for one that is being started again."""
+        return () if self._receivers is None else self._receivers.pids
 
     def start(self) -> None:
         """Start receiving and working.
@@ -355,18 +298,22 @@ class Node:
         try:
             if self._worker is not None:
                 self._worker.start()
-            if self._receiver is not None:
-                self._receiver.start()
+            if self._receivers is not None:
+                forget_heartbeats(DataFolder.of(self._config).run)
+                self._receivers.start()
+            self.watch.start(worker=self._worker, receivers=len(self.receiver_pids))
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop receiving first, then working; what is unfinished goes on at the next start."""
-        if self._receiver is not None:
-            self._receiver.stop()
+        self.watch.stopping()
+        if self._receivers is not None:
+            self._receivers.stop()
         if self._worker is not None:
             self._worker.stop()
+        self.watch.stop()
 
 
 def serve(
@@ -375,6 +322,7 @@ def serve(
     role: Role = Role.ALL,
     compute_command: Sequence[str] = COMPUTE_COMMAND,
     ready: Callable[[Node], None] = lambda _: None,
+    beside: Callable[[NodeWatch], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> None:
     """Run the node until SIGTERM or SIGINT; called in the main thread.
 
@@ -388,6 +336,8 @@ def serve(
         As for `Worker`.
     ready
         Called once the node listens and works.
+    beside
+        Runs beside the node, from before its start to after its end, and may watch it.
 
     Raises
     ------
@@ -403,7 +353,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        with Node(config, role=role, compute_command=compute_command) as node:
+        node = Node(config, role=role, compute_command=compute_command)
+        with beside(node.watch), node:
             _log.info("node started", role=role.value, port=node.port)
             ready(node)
             stop.wait()
@@ -418,9 +369,3 @@ def _worker_name(config: NodeConfig) -> str:
     if config.engine.worker_name:
         return config.engine.worker_name
     return socket.gethostname() if config.engine.database_url else "cestle-worker"
-
-
-def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()

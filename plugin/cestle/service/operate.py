@@ -4,6 +4,8 @@ The wishes are written to the journal, where the node finds them; so they hold w
 at the moment or not.
 """
 
+import os
+import pwd
 import time
 from enum import StrEnum
 
@@ -40,7 +42,9 @@ def reprocess(config: NodeConfig, study_instance_uid: str, *, reason: str) -> No
     study_status(config, study_instance_uid)
     why = f"asked for: {' '.join(reason.split())}"
     with DataFolder.existing(config).open_database() as database:
-        Journal(database).ask_for_revision(study_instance_uid, why=why, now=time.time())
+        Journal(database, actor=operator()).ask_for_revision(
+            study_instance_uid, why=why, now=time.time()
+        )
 
 
 class Step(StrEnum):
@@ -95,7 +99,7 @@ def retry(
         studies = [study_status(config, study_instance_uid).study_instance_uid]
     if studies:
         with DataFolder.existing(config).open_database() as database:
-            journal, retries = Journal(database), Retries(database)
+            journal, retries = Journal(database), Retries(database, actor=operator())
             for uid in studies:
                 if step is not None:
                     _require_possible(journal, uid, step)
@@ -133,6 +137,14 @@ def _destination(config: NodeConfig, name: str) -> Destination:
         names = ", ".join(one.name for one in config.destinations)
         raise ConfigError(f"there is no destination '{name}', expected one of: {names}")
     return found
+
+
+def operator() -> str:
+    """Name of the person at the keyboard: the user of the operating system."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 def echo(config: NodeConfig, destination: str) -> float:

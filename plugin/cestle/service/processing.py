@@ -127,6 +127,7 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         registered=section.registration,
         estimator=RegionEstimator(section.region_estimator),
         edge_erosion_voxels=section.edge_erosion_voxels,
+        slab_registration=section.slab_registration,
         tissue_from_t1=section.tissue_from_t1,
         white_matter_range=section.white_matter_range,
         min_effective_voxels={

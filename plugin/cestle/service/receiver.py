@@ -1,13 +1,14 @@
 """The receiving process: listener and spool, nothing else, so that little can stop it.
 
-Started by the node as ``python -m cestle.service.receiver``, with the configuration as one line
-of JSON on standard input. It answers with one line of JSON on standard output, the port or a
-fault, and ends when its parent does.
+Started by the node as ``python -m cestle.service.receiver``, with a `Place` as one line of JSON
+on standard input. It answers with one line of JSON on standard output, the port or a fault, and
+ends when its parent does.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -15,24 +16,50 @@ from contextlib import ExitStack
 from typing import Final
 
 import structlog
+from pydantic import BaseModel
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError, ConfigError, SpoolError
+from cestle.net.admitted import Tally
 from cestle.net.listener import Listener
+from cestle.net.server import BACKLOG
 from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
-from cestle.service.lifeline import watch_parent
+from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging
+from cestle.service.receiver_watch import ReceiverWatch
+from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
 from cestle.spool.journal import Journal
-from cestle.spool.retention import Retention
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class Receiver:
-    """Listener and intake on the data folder of a configuration.
+class Place(BaseModel):
+    """What one of several receiving processes needs to know.
+
+    Parameters
+    ----------
+    config
+        The node's configuration.
+    number, of
+        Which of how many, from 1.
+    listening
+        File descriptor of the listening socket, which all of them accept from.
+    tally
+        File descriptor of the file in which they count their associations.
+    """
+
+    config: NodeConfig
+    number: int
+    of: int
+    listening: int
+    tally: int
+
+
+class Reception:
+    """The sole right to receive into a data folder: lock, reconciled spool and bound port.
 
     Parameters
     ----------
@@ -43,17 +70,26 @@ class Receiver:
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
         self._resources = ExitStack()
-        self._listener: Listener | None = None
+        self._listening: socket.socket | None = None
+        self.lock = -1
 
     @property
-    def port(self) -> int:
-        """The port listened on; 0 before `start`."""
-        return 0 if self._listener is None else self._listener.port
+    def listening(self) -> socket.socket:
+        """The listening socket.
 
-    def start(self) -> None:
-        """Reconcile the spool, then listen.
+        Raises
+        ------
+        ConfigError
+            Before `open`.
+        """
+        if self._listening is None:
+            raise ConfigError("the reception is not open; report this fault")
+        return self._listening
 
-        A predecessor that is just ending still holds lock and port, so both are waited for.
+    def open(self) -> None:
+        """Take lock and port, and bring files and journal together, before anybody accepts.
+
+        A predecessor that is just ending still holds both, so they are waited for.
 
         Raises
         ------
@@ -66,31 +102,31 @@ class Receiver:
         deadline = time.monotonic() + _TAKE_OVER_SECONDS
         while True:
             try:
-                self._resources.enter_context(folder.only_one("receive"))
+                self.lock = self._resources.enter_context(folder.only_one("receive"))
                 break
             except SpoolError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
-        database = self._resources.enter_context(folder.open_database())
-        # Before anything is reconciled: with a share that is not mounted, every instance would
-        # look lost.
-        folder.require_sound(database, self._config)
-        intake = Intake(
-            files=folder.spool(self._config),
-            journal=Journal(database),
-            retention=Retention(database),
-            redo_ae_title=self._config.node.redo_ae_title,
-        )
-        intake.recover()
-        self._listener = Listener(self._config, store=intake.store, quarantine=intake.quarantine)
-        self._listen(self._listener, deadline)
+        with folder.open_database() as database:
+            # Before anything is reconciled: with a share that is not mounted, every instance
+            # would look lost.
+            folder.require_sound(database, self._config)
+            trail = AuditTrail(database)
+            Intake.of(
+                self._config,
+                Journal(database),
+                missing=lambda number: trail.add(_missing(number), now=time.time()),
+            ).recover()
+        self._listening = self._resources.enter_context(self._bind(deadline))
 
-    def _listen(self, listener: Listener, deadline: float) -> None:
+    def _bind(self, deadline: float) -> socket.socket:
         node = self._config.node
         while True:
             try:
-                listener.start()
+                return socket.create_server(
+                    (node.host, node.port), family=_family(node.host), backlog=BACKLOG
+                )
             except OSError as fault:
                 if time.monotonic() > deadline:
                     raise ConfigError(
@@ -98,21 +134,78 @@ class Receiver:
                         "choose another port or stop what uses it"
                     ) from fault
                 time.sleep(0.2)
-            else:
-                return
+
+    def close(self) -> None:
+        """Give up port and lock."""
+        self._resources.close()
+
+
+class Receiver:
+    """Listener and intake on an open reception.
+
+    Parameters
+    ----------
+    place
+        Which receiver of the node it is.
+    listening
+        The listening socket.
+    """
+
+    def __init__(self, place: Place, listening: socket.socket) -> None:
+        self._place = place
+        self._listening = listening
+        self._resources = ExitStack()
+        self._listener: Listener | None = None
+        self._watch: ReceiverWatch | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 before `start`."""
+        return 0 if self._listener is None else self._listener.port
+
+    def start(self) -> None:
+        """Accept associations.
+
+        Raises
+        ------
+        SpoolError
+            When journal or spool cannot be used.
+        """
+        config = self._place.config
+        folder = DataFolder.of(config)
+        database = self._resources.enter_context(folder.open_database())
+        watch = ReceiverWatch(AuditTrail(database), folder.run)
+        intake = Intake.of(
+            config, Journal(database), writer=self._place.number, arrived=watch.arrived
+        )
+        intake.files.prepare()
+        listener = Listener(
+            config,
+            store=intake.store,
+            quarantine=intake.quarantine,
+            observer=watch,
+            tally=Tally.shared(self._place.tally, place=self._place.number - 1, of=self._place.of),
+            listening=self._listening,
+        )
+        listener.start()
+        self._listener, self._watch = listener, watch
+        watch.start(lambda: (listener.listening, listener.port, listener.active))
 
     def stop(self, *, grace_seconds: float = 10.0) -> None:
         """Accept nothing more, let associations under way end, release everything."""
         if self._listener is not None:
             self._listener.stop(grace_seconds=grace_seconds)
             self._listener = None
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         self._resources.close()
 
 
 def main() -> int:
     """Run a receiver until the parent ends or asks for the end; the exit code."""
-    config = NodeConfig.model_validate_json(sys.stdin.buffer.readline())
-    configure_logging(config.logging.level)
+    place = Place.model_validate_json(read_line())
+    configure_logging(place.config.logging.level)
     stop = threading.Event()
     orphaned = threading.Event()
 
@@ -122,7 +215,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     watch_parent(parent_gone)
-    receiver = Receiver(config)
+    receiver = Receiver(place, socket.socket(fileno=place.listening))
     try:
         receiver.start()
     except CestleError as fault:
@@ -133,6 +226,19 @@ def main() -> int:
     stop.wait()
     receiver.stop(grace_seconds=_ORPHAN_GRACE_SECONDS if orphaned.is_set() else 10.0)
     return 0
+
+
+def _missing(instances: int) -> AuditNote:
+    return AuditNote(
+        event=AuditEvent.INSTANCE_MISSING,
+        outcome=Outcome.MAJOR_FAILURE,
+        actor="receiver",
+        detail={"instances": instances},
+    )
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _answer(content: dict[str, str | int]) -> None:

@@ -17,10 +17,18 @@ from cestle.engine.jobs import Ending, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
 from cestle.net.sender import send_instances
-from cestle.service.computation import BAD_INPUT, NO_SPACE, Computation, Computed
+from cestle.service.computation import (
+    BAD_INPUT,
+    COMPLETE,
+    NO_SPACE,
+    PARTIAL,
+    Computation,
+    Computed,
+)
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
+from cestle.service.meters import Meters
 from cestle.service.solitude import Solitude
 from cestle.service.storage_faults import is_of_storage
 from cestle.spool.journal import Journal
@@ -62,6 +70,8 @@ class Workflow:
         Set when the node stops.
     compute_pauses
         Between attempts at a computation.
+    meters
+        What is measured.
     clock
         The time [s since the epoch].
     """
@@ -74,6 +84,7 @@ class Workflow:
     steps: Steps
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
+    meters: Meters = field(default_factory=Meters)
     clock: Callable[[], float] = time.time
     _solitude: Solitude = field(default_factory=Solitude)
 
@@ -127,6 +138,8 @@ class Workflow:
         if started is None:
             return Ending.DONE
         uid, number = started.study_instance_uid, started.number
+        if started.attempts == 1:
+            self.meters.step("queued", self.clock() - started.created)
         _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
         try:
             computed = self.computation.run(
@@ -144,7 +157,9 @@ class Workflow:
         """Record how a computation ended."""
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
-        self.steps.note(uid, number, _ended(computed.steps, now))
+        self.steps.note(uid, number, _ended(computed.record, now))
+        if computed.seconds:
+            self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
             plan = self._plan(revision)
             if not self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now):
@@ -241,18 +256,19 @@ class Workflow:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
         self.journal.note_offer(delivery, now=self.clock())
+        begin = time.monotonic()
         try:
             self._send(delivery, destination)
         except InputError as fault:
-            self._note(delivery, DeliveryState.SET_ASIDE, str(fault))
+            self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
             state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault))
+            self._note(delivery, state, str(fault), begin)
             return Ending.DONE if fault.permanent else Ending.AGAIN
         if self.journal.unsent(delivery):
             return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "")
+        self._note(delivery, DeliveryState.DELIVERED, "", begin)
         return Ending.DONE
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
@@ -271,7 +287,17 @@ class Workflow:
             keep_going=lambda: not self.stopping.is_set(),
         )
 
-    def _note(self, delivery: DeliveryRecord, state: DeliveryState, reason: str) -> None:
+    def _note(
+        self,
+        delivery: DeliveryRecord,
+        state: DeliveryState,
+        reason: str,
+        begin: float | None = None,
+    ) -> None:
+        """Record how a delivery goes on; `begin` is when the attempt began, if there was one."""
+        if begin is not None:
+            result = "later" if state is DeliveryState.WAITING else state.value
+            self.meters.delivered(delivery.destination, result, time.monotonic() - begin)
         self.journal.note_delivery(delivery, state, reason=reason, now=self.clock())
         log = _log.warning if reason else _log.info
         log(
@@ -305,6 +331,14 @@ def _ended(steps: Sequence[StepRecord], now: float) -> tuple[StepRecord, ...]:
     return tuple(
         step if step.ended else replace(step, ended=now, note="cut short") for step in steps
     )
+
+
+def _result(computed: Computed) -> str:
+    """How a computation ended, in a word of the metrics."""
+    if computed.exit_code is None:
+        return "interrupted"
+    words = {COMPLETE: "complete", PARTIAL: "partial", BAD_INPUT: "bad_input"}
+    return words.get(computed.exit_code, "fault")
 
 
 def delivery_kind(destination: str) -> str:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from cestle.errors import SpoolError
 from cestle.spool.tables import METADATA
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised with every change of the tables that an older version could not work with."""
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""
@@ -116,6 +116,27 @@ class Database:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_KEY)))
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def version_of(place: Path | str) -> int:
+    """Version of the tables in a database, which is left as it is; 0 for an empty one.
+
+    Raises
+    ------
+    SpoolError
+        When it does not answer.
+    """
+    engine = _engine(place)
+    try:
+        with engine.connect() as connection:
+            return _written_by(connection, Statements(connection))
+    except sa.exc.SQLAlchemyError as fault:
+        raise SpoolError(
+            f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
+            "the database runs and can be read"
+        ) from fault
+    finally:
+        engine.dispose()
 
 
 def describe(place: Path | str) -> str:

@@ -45,27 +45,37 @@ class SpoolFiles:
         Folder with `instances/`, `tmp/` and `quarantine/`, all on one file system.
     reserve_bytes
         Free space below which nothing is accepted.
+    writer
+        Number of the process that writes. Each has its own folder of unfinished files, so that
+        one that starts again sweeps nothing of the others.
     """
 
     root: Path
     reserve_bytes: int
+    writer: int = 1
 
     @property
     def instances(self) -> Path:
         """Folder of the instances, one folder for each study."""
         return self.root / "instances"
 
-    def prepare(self) -> int:
-        """Make the folders and remove unfinished files; how many those were.
+    def sweep(self) -> int:
+        """Remove the unfinished files of all writers, while none is at work; how many they were.
 
         An unfinished file was never acknowledged, so its sender sends it again.
         """
-        for folder in (self._tmp, self.instances, self._quarantine):
-            folder.mkdir(parents=True, exist_ok=True)
-        parts = list(self._tmp.iterdir())
+        folder = self.root / "tmp"
+        parts = [part for part in folder.rglob("*") if not part.is_dir()]
         for part in parts:
             part.unlink()
         return len(parts)
+
+    def prepare(self) -> None:
+        """Make the folders and remove what this writer left unfinished."""
+        for folder in (self._tmp, self.instances, self._quarantine):
+            folder.mkdir(parents=True, exist_ok=True)
+        for part in self._tmp.iterdir():
+            part.unlink()
 
     def path(self, study_instance_uid: str, sha256: str) -> Path:
         """Where the content `sha256` of a study belongs.
@@ -152,7 +162,7 @@ class SpoolFiles:
 
     @property
     def _tmp(self) -> Path:
-        return self.root / "tmp"
+        return self.root / "tmp" / str(self.writer)
 
     @property
     def _quarantine(self) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
 from cestle.spool.records import (
@@ -29,10 +30,13 @@ class Journal:
     ----------
     database
         Where it is kept.
+    actor
+        Who works with it, for the audit trail, whose entries are part of the same transactions.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, actor: str = "cestle") -> None:
         self._database = database
+        self._actor = actor
         self._transaction = database.transaction
         self._read = database.read
 
@@ -113,6 +117,8 @@ class Journal:
             if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
                 return False
             _open_collection(run, study_instance_uid, now, why, options)
+            event = AuditEvent.WORK_ASKED_FOR
+            self._audit(run, event, study_instance_uid, now, what="revision", why=why)
         return True
 
     def instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
@@ -127,6 +133,10 @@ class Journal:
     def all_paths(self) -> frozenset[str]:
         """Paths of all instances, relative to the spool's instance folder."""
         return frozenset(row["path"] for row in self._read("SELECT path FROM instances"))
+
+    def cleaned_paths(self) -> frozenset[str]:
+        """Paths of instances that were removed by age, relative to the same folder."""
+        return frozenset(row["path"] for row in self._read("SELECT path FROM cleaned_instances"))
 
     def forget(self, path: str) -> None:
         """Remove the row of an instance whose file is gone, so that it can be sent again."""
@@ -256,6 +266,15 @@ class Journal:
                     *(uid, number, one.sop_instance_uid, one.sha256),
                     int(one.sop_instance_uid in used),
                 )
+            self._audit(
+                run,
+                AuditEvent.INPUTS_FIXED,
+                uid,
+                now,
+                revision=number,
+                cause=cause,
+                instances=len(inputs),
+            )
         return self.revision(uid, number)
 
     def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
@@ -332,6 +351,10 @@ class Journal:
                 int(event is Event.RETRY),
                 *(uid, number),
             )
+            if state in (RevisionState.PARKED, RevisionState.FAILED):
+                told = {"revision": number, "state": state.value, "reason": reason}
+                outcome = Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.RESULTS_MADE, uid, now, outcome, **told)
         return self.revision(uid, number)
 
     def note_attempt(self, revision: RevisionRecord, reason: str, *, now: float) -> None:
@@ -391,7 +414,17 @@ class Journal:
             )
             if not changed:
                 return False
+            self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                )
                 run(
                     "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
                     "changed, run) VALUES (?, ?, ?, ?, ?, ?)",
@@ -476,6 +509,11 @@ class Journal:
                     number,
                 )
             }
+            if state is not DeliveryState.WAITING:
+                told = {"revision": number, "destination": delivery.destination, "reason": reason}
+                whole = state is DeliveryState.DELIVERED
+                outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
+                self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
             if DeliveryState.WAITING.value in states:
                 return
             whole = states == {DeliveryState.DELIVERED.value}
@@ -494,6 +532,20 @@ class Journal:
                 "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
                 *_key(delivery),
             )
+
+    def _audit(
+        self,
+        run: Statements,
+        event: AuditEvent,
+        study: str,
+        now: float,
+        outcome: Outcome = Outcome.SUCCESS,
+        **detail: Any,
+    ) -> None:
+        note = AuditNote(
+            event=event, outcome=outcome, actor=self._actor, study=study, detail=detail
+        )
+        append(run, note, now=now)
 
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:

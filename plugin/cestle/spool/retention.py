@@ -1,5 +1,7 @@
 """What may be removed by age, and the record of what was."""
 
+from collections.abc import Callable, Sequence
+
 from cestle.spool.database import Database, Rows
 
 _NOTHING_OPEN = (
@@ -57,6 +59,21 @@ class Retention:
             )
         return [row["path"] for row in rows]
 
+    def remove_files(self, paths: Sequence[str], remove: Callable[[str], None]) -> None:
+        """Remove the files of instances that were marked and did not arrive again meanwhile.
+
+        Parameters
+        ----------
+        paths
+            Relative to the spool's instance folder.
+        remove
+            Removes one; called while nobody can record an arrival.
+        """
+        with self._transaction() as run:
+            for path in paths:
+                if not run("SELECT 1 FROM instances WHERE path = ?", path):
+                    remove(path)
+
     def results_before(self, limit: float) -> tuple[tuple[str, int], ...]:
         """Revisions that were delivered before `limit` and whose results are kept."""
         rows = self._read(
@@ -76,10 +93,6 @@ class Retention:
                     *(now, study_instance_uid, number),
                 )
             )
-
-    def cleaned_paths(self) -> frozenset[str]:
-        """Paths of instances that are not kept, relative to the spool's instance folder."""
-        return frozenset(row["path"] for row in self._read("SELECT path FROM cleaned_instances"))
 
     def cleaned_instances(self, study_instance_uid: str) -> frozenset[tuple[str, str]]:
         """SOP Instance UID and SHA-256 of what is no longer kept of a study."""

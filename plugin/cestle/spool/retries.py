@@ -1,7 +1,9 @@
 """What a person asks to have done again, from another process than the one that does it."""
 
+import time
 from collections.abc import Sequence
 
+from cestle.spool.audit import AuditEvent, AuditNote, append
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
 from cestle.spool.records import DeliveryRecord, Retry, RevisionRecord
@@ -24,9 +26,12 @@ class Retries:
     ----------
     database
         Where they are kept.
+    actor
+        Who asks, for the audit trail.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, actor: str = "cestle") -> None:
+        self._actor = actor
         self._transaction = database.transaction
         self._read = database.read
 
@@ -37,6 +42,13 @@ class Retries:
                 "INSERT INTO retries (study_instance_uid, step, destination) VALUES (?, ?, ?)",
                 *(retry.study_instance_uid, retry.step, retry.destination),
             )
+            note = AuditNote(
+                event=AuditEvent.WORK_ASKED_FOR,
+                actor=self._actor,
+                study=retry.study_instance_uid,
+                detail={"what": "retry", "step": retry.step, "destination": retry.destination},
+            )
+            append(run, note, now=time.time())
 
     def take(self, *, now: float) -> tuple[Retry, ...]:
         """Put back to work what was asked for; each wish once."""

@@ -150,5 +150,19 @@ _table(
 )
 # One row that tells which data folder belongs to this database.
 _table("spool_identity", _text("identity", key=True))
+# Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
+_table(
+    "audit",
+    _number("seq"),
+    _text("time"),
+    _text("event"),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    _words("actor"),
+    _words("source"),
+    _words("study"),
+    _words("detail"),
+    _text("previous"),
+    _text("hash"),
+)
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))

@@ -55,10 +55,11 @@ from cestle.study.spectroscopy import (
     analyse_spectroscopy,
     combine,
 )
-from cestle.study.tissue import NO_TISSUE, tissue_of_study
+from cestle.study.t1_place import T1Place, place_gates, place_result, t1_in_place
+from cestle.study.tissue import NO_TISSUE, StudyTissue, tissue_of_study
+from cestle.study.volumes import VolumeResult, hippocampal_volumes
 from cestle.study.white_matter import white_matter_gates
 
-VOLUME_REASON: Final = "hippocampal volumes are not analysed by this version"
 SCORE_REASON: Final = "the combined score needs coefficients that the site has fitted"
 ONSET_REASON: Final = "the side of seizure onset was not stated"
 
@@ -85,6 +86,8 @@ class AnalysisSettings:
         Which one number stands for a region.
     edge_erosion_voxels
         Layers of voxels that are left out at the edge of each region.
+    slab_registration
+        Whether the T1 is moved to where the CEST slices show the head.
     tissue_from_t1
         Whether tissue shares are taken from the T1 where none are given.
     white_matter_range
@@ -110,6 +113,7 @@ class AnalysisSettings:
     registered: bool = True
     estimator: RegionEstimator = RegionEstimator.MEAN
     edge_erosion_voxels: int = 0
+    slab_registration: bool = True
     tissue_from_t1: bool = True
     white_matter_range: tuple[float, float] | None = None
     uncertainty: UncertaintySettings = field(default_factory=UncertaintySettings)
@@ -185,10 +189,13 @@ def analyse_study(
         The analysis. What could not be computed is None with a reason in the results; a poor
         measurement never raises.
     """
-    scan, reasons = _scan(inputs, settings)
+    place = t1_in_place(inputs, searched=settings.slab_registration)
+    scan, reasons = _scan(place.inputs, settings)
     glucest, source = _map(inputs, scan, reasons)
     regions, region_reasons = place_regions(
-        inputs.regions, None if glucest is None else glucest.grid, settings.edge_erosion_voxels
+        place.inputs.regions,
+        None if glucest is None else glucest.grid,
+        settings.edge_erosion_voxels,
     )
     tissue = NO_TISSUE if scan is None else scan.tissue
     regions, fluid, fluid_reasons = without_fluid(regions, tissue.fractions)
@@ -197,7 +204,7 @@ def analyse_study(
         glucest, None if scan is None else scan.fields, regions, estimator=estimator
     )
     statistics, rois = means.statistics, with_fluid(means.results, fluid)
-    reasons |= means.reasons | region_reasons | fluid_reasons
+    reasons |= means.reasons | region_reasons | fluid_reasons | dict(place.reasons)
     if scan is not None and tissue.reason:
         reasons["tissue"] = tissue.reason
     confidence = Confidence()
@@ -220,7 +227,21 @@ def analyse_study(
         # the indices are free of scale, every other number would look like percent
         glucest, regions, rois = None, (), dict.fromkeys(REGION_NAMES)
         reasons["rois"] = UNIT_REASON
-    asymmetry = _asymmetry(statistics, confidence, inputs.onset_side, settings, reasons)
+    volumes = hippocampal_volumes(
+        inputs.regions,
+        None if inputs.saturation is None else inputs.saturation.grid,
+        intracranial_mm3=inputs.intracranial_volume_mm3,
+        onset=inputs.onset_side,
+    )
+    asymmetry = _asymmetry(statistics, confidence, volumes, inputs.onset_side, settings, reasons)
+    t1_place = place_result(
+        place,
+        _indices_as_stated(place, inputs, scan, tissue, settings, estimator),
+        {name: one.value for name, one in asymmetry.indices.items() if one is not None},
+    )
+    if t1_place is not None and t1_place.reason:
+        reasons["t1_place"] = t1_place.reason
+    gates += (*place_gates(t1_place, INDEX_LETTER), *volumes.gates)
     rule = settings.rule
     call = lateralize(
         asymmetry.indices[rule.index],
@@ -236,7 +257,7 @@ def analyse_study(
     spectroscopy = analyse_spectroscopy(inputs, settings.spectroscopy, provenance.software_version)
     mrs = spectroscopy.result
     computed = glucest is not None
-    underlay, underlay_name = _underlay(inputs, glucest)
+    underlay, underlay_name = _underlay(place.inputs, glucest)
     results = StudyResults(
         study_instance_uid=inputs.study_instance_uid,
         revision=provenance.revision,
@@ -264,6 +285,8 @@ def analyse_study(
         comparison=comparison,
         partial_volume=partial_volume,
         motion=_motion(scan),
+        t1_place=t1_place,
+        volumes=volumes,
         onset_side=inputs.onset_side,
     )
     return StudyAnalysis(
@@ -375,6 +398,7 @@ def _vendor(image: ScalarImage) -> GluCestMap:
 def _asymmetry(
     statistics: Mapping[str, RegionStatistic],
     confidence: Confidence,
+    volumes: VolumeResult,
     onset: Side | None,
     settings: AnalysisSettings,
     region_reasons: Mapping[str, str],
@@ -397,8 +421,8 @@ def _asymmetry(
             reasons[epi] = f"{structure}: {fault}"
         if indices[plain] is None:
             reasons[plain] = reasons.get(epi, ONSET_REASON)
-    indices |= {"dai_vol_h_epi": None, "dai_vol_h": None, "dai_glu_ha": None}
-    reasons |= {"dai_vol_h_epi": VOLUME_REASON, "dai_vol_h": VOLUME_REASON}
+    indices |= volumes.indices | {"dai_glu_ha": None}
+    reasons |= {name: volumes.reasons[name] for name in volumes.indices if name in volumes.reasons}
     hippocampus, amygdala = indices["dai_glu_h_epi"], indices["dai_glu_a_epi"]
     if settings.combined_score is None:
         reasons["dai_glu_ha"] = SCORE_REASON
@@ -407,6 +431,30 @@ def _asymmetry(
     else:
         indices["dai_glu_ha"] = settings.combined_score.evaluate(hippocampus, amygdala)
     return AsymmetryResult(indices=indices, reasons=reasons)
+
+
+def _indices_as_stated(
+    place: T1Place,
+    inputs: StudyInputs,
+    scan: GluCestScan | None,
+    tissue: StudyTissue,
+    settings: AnalysisSettings,
+    estimator: RegionEstimator,
+) -> dict[str, float]:
+    """The indices of the same map with regions where the headers put them, if that is elsewhere."""
+    if scan is None or not place.corrected:
+        return {}
+    regions, _ = place_regions(inputs.regions, scan.glucest.grid, settings.edge_erosion_voxels)
+    regions, _, _ = without_fluid(regions, tissue.fractions)
+    statistics = region_means(scan.glucest, scan.fields, regions, estimator=estimator).statistics
+    found = {}
+    for structure, letter in INDEX_LETTER.items():
+        try:
+            left, right = (_usable(statistics, structure, side, settings, {}) for side in Side)
+            found[f"dai_glu_{letter}_epi"] = directional_asymmetry_epi(left, right).value
+        except NumericalError:
+            continue  # no index there to compare with
+    return found
 
 
 def _usable(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from cestle.study.counts import declared_count
 from cestle.study.roles import Classified, Role
 
 
@@ -72,14 +73,21 @@ class StudyProfile:
     max_wait_minutes: float = 120.0
 
 
-GLUCEST_EXPECTATIONS: Final = (
-    Expectation(
+EXPECTATIONS: Final = {
+    "cest": Expectation(
         name="CEST images or map", roles=frozenset({Role.CEST_SOURCE, Role.CEST_MAP_VENDOR})
     ),
-    Expectation(name="B0 map", roles=frozenset({Role.B0_MAP})),
-    Expectation(name="B1 map", roles=frozenset({Role.B1_MAP})),
-    Expectation(name="3D T1", roles=frozenset({Role.T1_3D})),
-    Expectation(name="regions", roles=frozenset({Role.ROI})),
+    "b0_map": Expectation(name="B0 map", roles=frozenset({Role.B0_MAP})),
+    "b1_map": Expectation(name="B1 map", roles=frozenset({Role.B1_MAP})),
+    "t1": Expectation(name="3D T1", roles=frozenset({Role.T1_3D})),
+    "regions": Expectation(name="regions", roles=frozenset({Role.ROI})),
+    "spectra": Expectation(name="MEGA-PRESS spectra", roles=frozenset({Role.MRS_MEGA})),
+    "water": Expectation(name="water of the spectra", roles=frozenset({Role.MRS_WATER})),
+}
+"""What a site may expect of its studies, by the names in `node.toml`."""
+
+GLUCEST_EXPECTATIONS: Final = tuple(
+    EXPECTATIONS[name] for name in ("cest", "b0_map", "b1_map", "t1", "regions")
 )
 """A GluCEST study with regions. Without regions there is nothing to compare between the sides,
 so the node waits a little longer for them."""
@@ -155,7 +163,7 @@ def take_inventory(classified: Iterable[Classified]) -> StudyInventory:
 
 
 def _series(uid: str, group: list[Classified]) -> SeriesInventory:
-    declared = [one.facts.declared_instances for one in group]
+    declared = [declared_count([one.facts for one in group])]
     arrived = len({one.facts.sop_instance_uid for one in group})
     if any(one.role in _SPECTRA for one in group):
         declared.append(_numbered(group, arrived))

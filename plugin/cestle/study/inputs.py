@@ -66,6 +66,8 @@ class StudyInputs:
     mega
         The MEGA-PRESS acquisition; None when none was sent, or when it could not be read and
         `missing` says why under ``mrs_mega``.
+    intracranial_volume_mm3
+        Volume inside the skull, by the scale of an atlas; None where it is not known [mm³].
     """
 
     study_instance_uid: str
@@ -78,3 +80,4 @@ class StudyInputs:
     tissue: TissueFractions | None = None
     missing: tuple[tuple[str, str], ...] = ()
     mega: MegaSeries | None = None
+    intracranial_volume_mm3: float | None = None

@@ -1,9 +1,11 @@
 """What the pictures show, from the analysis and the texts of one language. Pure."""
 
 import re
-from collections.abc import Mapping
+import string
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -102,6 +104,8 @@ _HEAD_SHARE: Final = 0.1
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
 
+PHRASE_PREFIX: Final = "phrase:"
+"""Begins the keys of texts that stand for a phrase of the results instead of a place."""
 _NAME_PREFIX: Final = "name_"
 _MACHINE_NAME: Final = re.compile(
     r"(?<![\w./-])("
@@ -117,16 +121,33 @@ _MACHINE_NAME: Final = re.compile(
 
 
 def readable(sentence: str, text: Mapping[str, str]) -> str:
-    """A sentence with the names of ``results.json`` replaced by those that people read.
+    """A sentence of the results in the words that people read.
 
     Parameters
     ----------
     sentence
         Such as ``dai_glu_h_epi: no region was sent``.
     text
-        Texts of one language.
+        Texts of one language; its phrases are translated, names of ``results.json`` replaced.
     """
+    for key, shown in text.items():
+        if key.startswith(PHRASE_PREFIX):
+            sentence = _phrase(key.removeprefix(PHRASE_PREFIX)).sub(_filling(shown), sentence)
     return _MACHINE_NAME.sub(lambda found: text[_NAME_PREFIX + found[1]], sentence)
+
+
+@cache
+def _phrase(english: str) -> re.Pattern[str]:
+    """What a phrase with words in braces looks like when they are filled in."""
+    parts = (
+        re.escape(literal) + ("" if name is None else f"(?P<{name}>[^;]+?)")
+        for literal, name, _, _ in string.Formatter().parse(english)
+    )
+    return re.compile("".join(parts) + r"(?=$|[^\w.]|\.(?:\s|$))")
+
+
+def _filling(shown: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: shown.format(**found.groupdict())
 
 
 class BannerPolicy(StrEnum):
@@ -231,7 +252,9 @@ def build_page(
         no_picture=TextBlock(title=text["no_map_title"], lines=_no_map_lines(analysis, text)),
         map_caption=_map_caption(analysis, picture, text),
         zoom_caption=text["zoom_caption"],
-        anatomy_caption=text["anatomy_caption"].format(underlay=analysis.underlay_name),
+        anatomy_caption=text["anatomy_caption"].format(
+            underlay=readable(analysis.underlay_name, text)
+        ),
         bar_caption=(text["bar_caption"], text["bar_note"]),
         columns=tuple(
             text[f"column_{key}"].format(estimator=_estimator(analysis, text))
@@ -363,7 +386,7 @@ def _map_caption(
             slice=main_slice(picture) + 1,
             total=total,
             thickness=f"{thickness:g}",
-            underlay=analysis.underlay_name,
+            underlay=readable(analysis.underlay_name, text),
         )
     return text["montage_caption"].format(
         shown=len(shown), total=total, thickness=f"{thickness:g}", zoom=main_slice(picture) + 1
@@ -508,7 +531,7 @@ def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
         shown = ["–" if term is None else f"{term:.3f}" for term in terms]
         names = ("noise", "b0_map", "b1", "motion", "place")
         values = dict(zip(names, shown, strict=True))
-        lines.insert(0, text["budget_line"].format(index=readable(index, text), **values))
+        lines.append(text["budget_line"].format(index=readable(index, text), **values))
     light = Light(worst(gates).value) if gates else Light.NONE
     return QualityBlock(
         title=text["quality_title"],
@@ -524,7 +547,7 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     beside = results.mrs.shortfall if results.mrs.numbers is not None else ()
     lines = [f"• {readable(reason, text)}" for reason in results.reasons if reason not in beside]
     if "source" in results.glucest.reasons:
-        lines.append(f"• {results.glucest.reasons['source']}")
+        lines.append(f"• {readable(results.glucest.reasons['source'], text)}")
     if results.mrs.numbers is None and not results.mrs.sent:
         reasons = "; ".join(results.mrs.reasons)
         lines.append("• " + text["mrs_not_assessed"].format(reason=readable(reasons, text)))
@@ -543,12 +566,12 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             b0=glucest.b0_method, b1=glucest.b1_method, tissue=text[f"tissue_{glucest.tissue}"]
         ),
         text["method_regions"].format(
-            sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
+            sources=readable("; ".join(origins), text) or "–", estimator=_estimator(analysis, text)
         ),
         text["method_error"],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
-            source=results.lateralization.cutoff_source,
+            source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
     if results.comparison is not None:

@@ -23,6 +23,8 @@ from cestle.study.mrs_result import (
     composite_form,
     mrs_form,
 )
+from cestle.study.t1_place import T1PlaceResult, place_form
+from cestle.study.volumes import VolumeResult, volumes_form
 
 SCHEMA: Final = "cestle-results/1"
 
@@ -180,6 +182,10 @@ class StudyResults:
         the tissues are not known.
     motion
         Motion between the saturation images; None when they were not registered.
+    t1_place
+        Where the T1 lies against the CEST slices; None when it was not searched for.
+    volumes
+        Volumes of the hippocampi; None when they were not asked for.
     onset_side
         As stated by an order or a person; None when nobody did.
     notes
@@ -205,6 +211,8 @@ class StudyResults:
     comparison: MethodComparison | None = None
     partial_volume: dict[str, float] = field(default_factory=dict)
     motion: MotionResult | None = None
+    t1_place: T1PlaceResult | None = None
+    volumes: VolumeResult | None = None
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -252,7 +260,7 @@ class StudyResults:
             },
             "mrs": mrs_form(self.mrs),
             "composite": composite_form(self.composite),
-            "volumes": None,
+            "volumes": None if self.volumes is None else volumes_form(self.volumes),
             "partial_volume_alone": dict(self.partial_volume),
             "lateralization": {
                 "call": lateralization.call.value,
@@ -285,6 +293,7 @@ class StudyResults:
                 "displacement_mm": list(self.motion.displacement_mm),
                 "moved": list(self.motion.moved),
             },
+            "t1_registration": place_form(self.t1_place),
             "outputs": [_output(record) for record in self.outputs],
         }
 

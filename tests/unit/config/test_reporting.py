@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib.ft2font import FT2Font
 from pydicom.sr._concepts_dict import concepts
 
 from cestle.config.reporting import CODES_OF_THE_PROGRAM, load_template_set
 from cestle.config.templates import TemplateFolder, shipped_templates_dir
 from cestle.errors import ConfigError
+from cestle.gates import Gate, Verdict
 from cestle.measurement import Side
+from cestle.study import quality
+from cestle.study.presentation import readable
 from phantoms import mega_builder as mega
 
 FOLDER = TemplateFolder.default()
@@ -191,3 +195,39 @@ def test_chinese_without_a_font_falls_back_to_english(overlay):
     site = load_template_set(folder, language="zh-CN")
     assert site.cjk_font is None
     assert site.presentation.texts["title"].isascii()
+
+
+def test_every_character_of_the_chinese_texts_has_a_shape():
+    """No empty box stands on the Chinese page: the font knows every character of its texts."""
+    templates = load_template_set(TemplateFolder.default(), language="zh-CN")
+    if templates.cjk_font is None:
+        pytest.skip("no font with Chinese characters; run tests/install_peers.sh")
+    known = set(FT2Font(templates.cjk_font).get_charmap())
+    shown = (text for text in templates.presentation.texts.values())
+    chinese = [text for text in shown if any(ord(character) >= 0x2E80 for character in text)]
+    assert len(chinese) > 100
+    assert not {character for text in chinese for character in text if ord(character) not in known}
+
+
+def test_phrases_of_the_results_are_shown_in_chinese():
+    """Numbers and names stay, the words around them are translated; others stay English."""
+    texts = load_template_set(TemplateFolder.default(), language="zh-CN").presentation.texts
+    sentence = (
+        "hippocampus_left: effective voxels of the region is 8.2, at least 10 was expected; "
+        "place the slice along the hippocampal axis"
+    )
+    assert readable(sentence, texts) == (
+        "左侧海马: 区域有效体素数 为 8.2，应不低于 10; 层面应沿海马长轴"
+    )
+    assert readable("an unknown sentence", texts) == "an unknown sentence"
+
+
+def test_every_gate_of_glucest_speaks_chinese():
+    """What a gate measures, and what is to be done, are translated whole."""
+    texts = load_template_set(TemplateFolder.default(), language="zh-CN").presentation.texts
+    for name, limits in quality.LIMITS.items():
+        for verdict in (Verdict.WARN, Verdict.FAIL):
+            gate = Gate(name=name, scope="", value=1.0, verdict=verdict, limits=limits)
+            left = readable(gate.sentence, texts)
+            words = left.replace("ppm", "").replace("GluCEST", "")
+            assert not re.findall(r"[a-z]{3,}", words), left

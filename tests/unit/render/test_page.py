@@ -236,3 +236,13 @@ def test_what_a_call_is_not_is_always_said(presentation):
     other = (reasons[0], reasons[1].replace("diagnosis", "treatment"))
     without = render_page(replace(page, call=replace(page.call, reasons=other)), TYPEFACE)
     assert (with_it != without).any()
+
+
+def test_chinese_punctuation_never_begins_a_line():
+    """A full stop stays with the character before it, however narrow the column is."""
+    text = "这是对 GluCEST 的观察，不是诊断。界值位于健康对照的分布范围之内（见报告）。"
+    for width in range(40, 400, 7):
+        lines = TYPEFACE.wrap(text, 12, width)
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+        assert not [line for line in lines[1:] if line[0] in "，。）" and len(line) > 1]
+        assert not [line for line in lines[:-1] if line[-1] == "（" and len(line) > 1]

@@ -229,7 +229,7 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
         "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
         "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "quality",
         "error_budget", "repeatability", "motion", "comparison", "partial_volume_alone",
-        "outputs",
+        "t1_registration", "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",

@@ -21,7 +21,7 @@ START = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 PROFILE = StudyProfile(expectations=GLUCEST_EXPECTATIONS)
 
 
-def arrived(cest=8, *, declared=8, names=("B0Map", "B1Map"), roi=True, t1=True):
+def arrived(cest=8, *, declared=8, names=("B0Map", "B1Map"), roi=True, t1=True, t1_images=1):
     """Classified instances of a study."""
     rules = shipped_rules()
     images = [
@@ -48,6 +48,7 @@ def arrived(cest=8, *, declared=8, names=("B0Map", "B1Map"), roi=True, t1=True):
                 SequenceName="gre_fsp",
                 MRAcquisitionType="3D",
                 SeriesDescription="t1_gre_fsp_3d",
+                ImagesInAcquisition=t1_images,
             )
         )
     if roi:
@@ -92,6 +93,7 @@ def test_a_complete_study_waits_for_the_quiet_time_only():
     [
         (arrived(7), "CEST images (7 of 8)"),
         (arrived(8, declared=16), "cest_source (8 of 16 instances)"),
+        (arrived(t1_images=160), "t1_3d (1 of 160 instances)"),
         (arrived(names=("B1Map",)), "B0 map"),
         (arrived(roi=False), "regions"),
         (arrived(t1=False), "3D T1"),
