@@ -113,10 +113,10 @@ class Site:
         return [one for name, one in self.machines.items() if name != "receive"]
 
     def receivers(self):
-        """Processes that receive."""
-        if self.database:
-            return [psutil.Process(self.machines["receive"].process.pid)]
-        return self.machines["all"].children("cestle.service.receiver")
+        """Processes that receive, and on their own machine the one that watches over them."""
+        machine = self.machines["receive" if self.database else "all"]
+        found = machine.children("cestle.service.receiver")
+        return [*found, psutil.Process(machine.process.pid)] if self.database else found
 
     def children(self, phase):
         """(machine, process, study folder) of computations in a phase."""
@@ -264,7 +264,8 @@ class Chaos:
             return False
         time.sleep(self.random.uniform(0.0, 0.03))
         if target == "receiver":
-            return _kill_processes(self.site.receivers()[:1])
+            found = self.site.receivers()
+            return bool(found) and _kill_processes([self.random.choice(found)])
         exposed = self._computing()
         if any(self.hits.get(uid, 0) >= MOST_HITS for uid in exposed):
             return False

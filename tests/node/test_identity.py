@@ -3,7 +3,7 @@
 import pytest
 
 from cestle.errors import ConfigError
-from cestle.service.receiver import Receiver
+from cestle.service.receiver import Reception
 from cestle.spool.database import Database
 from cestle.spool.identity import require_own_folder
 from cestle.spool.journal import Journal
@@ -88,17 +88,17 @@ def test_a_node_of_an_older_version_gets_its_word(tmp_path, database):
 def test_the_receiver_forgets_nothing_when_the_spool_is_away(tmp_path):
     """With the spool replaced by an empty folder the receiver does not start; rows stay."""
     config = node_config(tmp_path)
-    receiver = Receiver(config)
-    receiver.start()
-    receiver.stop()
+    receiver = Reception(config)
+    receiver.open()
+    receiver.close()
     data = config.node.data_dir
     database = Database(data / "journal.sqlite3")
     record(database)
     (data / "spool").rename(data / "elsewhere")
-    refused = Receiver(config)
+    refused = Reception(config)
     with pytest.raises(ConfigError, match="not mounted"):
-        refused.start()
-    refused.stop()
+        refused.open()
+    refused.close()
     assert len(Journal(database).instances("1.2.3")) == 1
     database.close()
 

@@ -115,15 +115,15 @@ def test_old_studies_are_removed_and_their_repeats_known(tmp_path, compute, monk
 
 def test_a_crash_while_cleaning_leaves_nothing_behind(tmp_path):
     """Files whose rows were marked are removed by the next start, not set aside."""
-    from cestle.service.receiver import Receiver
+    from cestle.service.receiver import Reception
     from cestle.spool.database import Database
     from cestle.spool.retention import Retention
     from node.test_identity import record
 
     config = node_config(tmp_path)
-    receiver = Receiver(config)
-    receiver.start()
-    receiver.stop()
+    receiver = Reception(config)
+    receiver.open()
+    receiver.close()
     data = config.node.data_dir
     database = Database(data / "journal.sqlite3")
     record(database)
@@ -135,9 +135,9 @@ def test_a_crash_while_cleaning_leaves_nothing_behind(tmp_path):
     with database.transaction() as run:
         run("UPDATE studies SET collecting = 0")
     assert retention.take_instances("1.2.3", 2.0, now=3.0) == ["1.2.3/x.dcm"]
-    receiver = Receiver(config)
-    receiver.start()
-    receiver.stop()
+    receiver = Reception(config)
+    receiver.open()
+    receiver.close()
     database.close()
     assert not file.exists()
     assert not list((data / "spool" / "quarantine").iterdir())

@@ -13,12 +13,13 @@ from typing import Final
 from cestle.config.node import NodeConfig
 from cestle.config.reporting import PageFile
 from cestle.config.templates import TemplateFolder
-from cestle.errors import CestleError, SpoolError
+from cestle.errors import CestleError, ConfigError, SpoolError
 from cestle.net.secure import server_context
 from cestle.service.certificates import expiry
 from cestle.service.layout import DataFolder
 from cestle.service.operate import echo
 from cestle.spool.database import VERSION, version_of
+from cestle.spool.mounts import require_local_disk
 
 _RENEW_DAYS: Final = 30
 _EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC)
