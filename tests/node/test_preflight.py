@@ -126,7 +126,7 @@ def test_sqlite_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
     mounts.write_text(f"22 1 0:1 / / rw - ext4 x rw\n23 22 0:2 / {tmp_path} rw - nfs4 s:/e rw\n")
     monkeypatch.setattr("cestle.service.preflight._MOUNTS", mounts)
     config = node_config(tmp_path, extra="[web]\nport = 0\n")
-    _, [fault], _ = check(tmp_path)
+    [fault], _ = look(config)
     assert "is on nfs4, expected a local disk" in fault
     url = f'[web]\nport = 0\n[engine]\ndatabase_url = "postgresql://x@127.0.0.1:{free_port()}/x"\n'
     config = node_config(tmp_path, extra=url)

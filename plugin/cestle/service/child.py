@@ -75,7 +75,8 @@ class StepClock:
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
-        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
+        # As many ends as beginnings, of which there are none when the request was unusable.
+        ends = [when for _, when in [*self._begun, ("", time.monotonic())]][1:]
         found: dict[str, float] = {}
         for (step, begin), end in zip(self._begun, ends, strict=True):
             found[step] = found.get(step, 0.0) + end - begin
