@@ -41,7 +41,11 @@ def test_steps_are_shown_and_a_delivery_is_repeated_to_one_destination(tmp_path,
         )
         with node_of(config, compute) as node:
             send(node, tmp_path, 1)
-            done = wait_until(state_is(config, "done"), what="done")
+            wait_until(state_is(config, "done"), what="done")
+            done = wait_until(
+                lambda: len((one := study_status(config, STUDY)).revisions[0].steps) == 5 and one,
+                what="the record of the deliveries",
+            )
             steps = {step.name: step for step in done.revisions[0].steps}
             assert list(steps)[:3] == ["collecting the images", "compute", "encode"]
             assert set(list(steps)[3:]) == {"deliver to archive", "deliver to pacs"}
@@ -54,10 +58,17 @@ def test_steps_are_shown_and_a_delivery_is_repeated_to_one_destination(tmp_path,
             wait_until(state_is(config, "done"), what="done again")
             retry(config, STUDY, step=Step.DELIVER)
             wait_until(lambda: len(archive.contents) == 6, what="all again")
-            again = wait_until(state_is(config, "done"), what="done again")
-            assert {one.name: one.attempts for one in again.revisions[0].steps}[
-                "deliver to archive"
-            ] == 3
+            wait_until(state_is(config, "done"), what="done again")
+            wait_until(
+                lambda: (
+                    {
+                        one.name: one.attempts
+                        for one in study_status(config, STUDY).revisions[0].steps
+                    }["deliver to archive"]
+                    == 3
+                ),
+                what="the record of three deliveries",
+            )
             with pytest.raises(InputError, match=r"was sent already.*reprocess"):
                 retry(config, STUDY, step=Step.COMPUTE)
     assert len(pacs.contents) == 4
