@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cestle.errors import HeaderError, SpoolError
 from cestle.net.instances import ReceivedInstance
 from cestle.service.intake import Intake
-from cestle.spool.database import Database
+from cestle.spool.database import Database, watchful_url
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
@@ -201,6 +201,15 @@ def test_a_password_is_not_shown():
     with pytest.raises(SpoolError, match="cannot be opened") as fault:
         Database("postgresql://cestle:planted-secret@127.0.0.1:1/cestle")
     assert "planted-secret" not in str(fault.value)
+
+
+def test_a_cut_network_is_noticed():
+    """Connections get limits unless the address sets its own."""
+    url = watchful_url("postgresql://u:secret@host:1/base?tcp_user_timeout=5")
+    assert url.startswith("postgresql://u:secret@host:1/base?")
+    assert "tcp_user_timeout=5" in url
+    assert "tcp_user_timeout=20000" not in url
+    assert "keepalives_idle=10" in url
 
 
 @given(st.lists(st.sampled_from(list(Event)), max_size=12))

@@ -25,6 +25,7 @@ from cestle.engine.jobs import Ending, JobKind, Payload
 from cestle.engine.stragglers import Stragglers
 from cestle.engine.takeover import GRACE_SECONDS, Takeover
 from cestle.errors import SpoolError
+from cestle.spool.database import watchful_url
 
 _PROTOCOL: Final = "wf-1"
 """Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
@@ -207,7 +208,9 @@ class DurableEngine:
         place = self._database
         return DBOSConfig(
             name="cestle",
-            system_database_url=f"sqlite:///{place}" if isinstance(place, Path) else place,
+            system_database_url=(
+                f"sqlite:///{place}" if isinstance(place, Path) else watchful_url(place)
+            ),
             system_database_engine=self._engine,
             application_version=_PROTOCOL,
             executor_id=self._executor_id,

@@ -13,7 +13,6 @@ from cestle.spool.database import driver_url
 
 LEASE_SECONDS: Final = 30.0
 _CLASS: Final = 0x6365
-_CONNECT_SECONDS: Final = 10
 
 
 class NamedLock:
@@ -34,7 +33,6 @@ class NamedLock:
             driver_url(url),
             poolclass=sa.pool.NullPool,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": _CONNECT_SECONDS},
         )
         # In whole milliseconds, as the server takes it; available since PostgreSQL 14.
         self._lease = f"SET idle_session_timeout = {round(1000 * lease_s)}"
