@@ -23,6 +23,14 @@ VERSION: Final = 4
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""
 _BUSY_SECONDS: Final = 30.0
+_LIMITS: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""Parameters of libpq, in seconds except for the last one."""
 
 Rows = Sequence[Mapping[str, Any]]
 _FAULTS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
@@ -165,9 +173,20 @@ def cause(fault: Exception) -> str:
     return " ".join(str(origin or type(fault).__name__).split())
 
 
+def watchful_url(url: str) -> str:
+    """A ``postgresql://`` address with limits for a network that is cut without a word.
+
+    The system would otherwise wait for a quarter of an hour, and with it everything that waits
+    for an answer. What the address says itself stays.
+    """
+    parsed = sa.make_url(url)
+    limits = {name: value for name, value in _LIMITS.items() if name not in parsed.query}
+    return parsed.update_query_dict(limits).render_as_string(hide_password=False)
+
+
 def driver_url(url: str) -> str:
-    """A ``postgresql://`` address for the driver that is installed."""
-    return "postgresql+psycopg://" + url.partition("://")[2]
+    """The same for the driver that is installed."""
+    return "postgresql+psycopg://" + watchful_url(url).partition("://")[2]
 
 
 def _engine(place: Path | str) -> sa.Engine:
