@@ -12,6 +12,8 @@ BENCHMARKS = (
     "start_up",
     "accuracy",
     "fluid",
+    "atlas",
+    "slab",
     "motion",
     "megapress",
     "coverage",

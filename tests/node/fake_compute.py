@@ -1,6 +1,7 @@
 """Stands for the computation in tests of the node: two small objects with derived UIDs.
 
-What it does beside that is read from `mode.json` beside this copy: exit code, reason, a pause.
+What it does beside that is read from `mode.json` beside this copy: exit code, reason, a pause,
+more results.
 """
 
 import hashlib
@@ -65,7 +66,7 @@ if code in (0, 3):
         content = template.replace(PLACEHOLDER.encode(), uid.encode())
         path.write_bytes(content[: -len(salt)] + salt)
         outputs.append({"product": product, "sop_instance_uid": uid, "path": f"dicom/{path.name}"})
-    (out / "results.json").write_text(json.dumps({"outputs": outputs}))
+    (out / "results.json").write_text(json.dumps({"outputs": outputs} | mode.get("results", {})))
 if mode.get("end"):
     step("end", mode["end"])
 reason = mode.get("reason", "")

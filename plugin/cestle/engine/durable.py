@@ -21,7 +21,7 @@ from dbos import (
     SetWorkflowID,
 )
 
-from cestle.engine.jobs import Ending, JobKind, Payload
+from cestle.engine.jobs import Ending, JobKind, Payload, spread
 from cestle.engine.stragglers import Stragglers
 from cestle.engine.takeover import GRACE_SECONDS, Takeover
 from cestle.errors import SpoolError
@@ -262,7 +262,7 @@ class DurableEngine:
             if pause is None:
                 DBOS.run_step({"name": "give_up"}, self._give_up, kind, payload)
                 return "gave_up"
-            delay_s = pause
+            delay_s = spread(pause, f"{key}#{attempt}")
         self._enqueue(kind, key, payload, attempt=attempt + 1, failures=failures, delay_s=delay_s)
         return str(ending)
 

@@ -1,5 +1,6 @@
 """What the node expects of an engine that runs its work durably."""
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -83,6 +84,11 @@ class JobKind:
     pauses: Callable[[Payload], Pauses]
     concurrency: int = 1
     exclusive: bool = False
+
+
+def spread(pause_s: float, name: str) -> float:
+    """A pause up to a quarter shorter, always the same for a name, so that few end together [s]."""
+    return pause_s * (1.0 - 0.25 * (zlib.crc32(name.encode()) / 2.0**32))
 
 
 class JobEngine(Protocol):

@@ -14,12 +14,14 @@ import sys
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
 from cestle.service.lifeline import read_line, watch_parent
@@ -41,7 +43,7 @@ def main() -> int:
     line = read_line()
     if not line:
         return 0  # no longer needed
-    watch_parent(lambda: os._exit(FAULT))
+    watch_parent(_end)
     with suppress(OSError):
         # Where memory runs out the system then ends this process, and never the node.
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
@@ -60,6 +62,14 @@ def main() -> int:
     return code
 
 
+def _end() -> None:
+    """End this process and what it runs."""
+    plug_in = sys.modules.get("cestle.service.region_plug_in")
+    if plug_in is not None:
+        plug_in.end_running()
+    os._exit(FAULT)
+
+
 class StepClock:
     """Logs each step, records and measures it; for the metrics a step is its first word."""
 
@@ -75,10 +85,8 @@ class StepClock:
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
-        # As many ends as beginnings, of which there are none when the request was unusable.
-        ends = [when for _, when in [*self._begun, ("", time.monotonic())]][1:]
         found: dict[str, float] = {}
-        for (step, begin), end in zip(self._begun, ends, strict=True):
+        for (step, begin), (_, end) in pairwise([*self._begun, ("", time.monotonic())]):
             found[step] = found.get(step, 0.0) + end - begin
         return found
 
@@ -109,6 +117,7 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
 
     predecessor = request["predecessor"]
+    options = StudyOptions.model_validate(request["options"])
     results = process(
         ProcessRequest(
             files=tuple(Path(file) for file in request["files"]),
@@ -116,6 +125,9 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
             created=datetime.fromisoformat(request["created"]),
             analysis=AnalysisSection.model_validate_json(json.dumps(request["analysis"])),
             templates=TemplatesSection.model_validate_json(json.dumps(request["templates"])),
+            roi_files=tuple(Path(file) for file in request["roi_files"]),
+            label_scheme=options.label_scheme,
+            options=options,
             revision=request["revision"],
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),

@@ -18,8 +18,10 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import NodeConfig
+from cestle.config.options import StudyOptions
 from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
+from cestle.service.process_groups import end_session
 from cestle.service.progress import STEPS_FILE, read_steps
 from cestle.spool.files import sync_folder
 from cestle.spool.records import RevisionRecord, StepRecord, StoredInstance
@@ -154,12 +156,18 @@ class Computation:
         work: Path,
         predecessor: Path | None,
     ) -> dict[str, Any]:
-        instances = self.folder.spool(self.config).instances
+        spool = self.folder.spool(self.config)
+        instances = spool.instances
+        options = StudyOptions.from_text(revision.options)
         return {
             "study_instance_uid": revision.study_instance_uid,
             "revision": revision.number,
             "created": datetime.fromtimestamp(revision.created, UTC).isoformat(),
             "files": [str(instances / one.path) for one in inputs],
+            "roi_files": [
+                str(spool.attachment(one.sha256, one.suffix)) for one in options.roi or ()
+            ],
+            "options": options.to_json(),
             "out_dir": str(work),
             "predecessor": None if predecessor is None else str(predecessor),
             "analysis": self.config.analysis.model_dump(mode="json"),
@@ -202,6 +210,8 @@ class Computation:
                     note = f"stopped at {peak:.0f} MiB of memory"
             if code is None:
                 _kill_group(child)
+            elif code < 0:
+                end_session(child.pid)
         _log.info(
             "computation ended",
             exit_code=code,
@@ -271,6 +281,9 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+    finally:
+        # What the child runs in groups of their own is in its session all the same.
+        end_session(child.pid)
     child.wait()
 
 

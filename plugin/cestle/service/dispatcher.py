@@ -8,10 +8,11 @@ from typing import Final
 import structlog
 
 from cestle.engine.jobs import JobEngine, Payload
+from cestle.service.destinations import no_longer_configured
 from cestle.service.workflow import STUDY, delivery_kind
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import DeliveryState, RevisionState
-from cestle.spool.records import RevisionRecord
+from cestle.spool.lifecycle import DeliveryState
+from cestle.spool.records import DeliveryRecord, RevisionRecord
 from cestle.spool.retries import Retries
 
 _CHECK_SECONDS: Final = 30.0
@@ -34,8 +35,6 @@ class Dispatcher:
         Names of the configured destinations.
     discard
         Removes the results of the latest revision of a study, before it is computed again.
-    clock
-        The time [s since the epoch].
     ticks
         A clock that is never set [s].
     """
@@ -45,13 +44,11 @@ class Dispatcher:
     retries: Retries
     destinations: frozenset[str]
     discard: Callable[[str], None] = lambda _: None
-    clock: Callable[[], float] = time.time
     ticks: Callable[[], float] = time.monotonic
     _handed: dict[str, float] = field(default_factory=dict)
 
-    def step(self) -> None:
+    def step(self, now: float) -> None:
         """Look at everything that is unfinished, once."""
-        now = self.clock()
         for wish in self.retries.take(now=now):
             if wish.step == "compute":
                 self.discard(wish.study_instance_uid)
@@ -63,10 +60,10 @@ class Dispatcher:
             )
         current: set[str] = set()
         for revision in self.journal.unfinished():
-            if revision.state is RevisionState.DELIVERING:
-                current |= self._hand_over_deliveries(revision, now)
-            else:
+            if revision.state.computing:
                 current.add(self._hand_over_revision(revision))
+        for delivery in self.journal.to_deliver():
+            current.add(self._hand_over_delivery(delivery, now))
         for key in self._handed.keys() - current:
             del self._handed[key]
 
@@ -77,33 +74,19 @@ class Dispatcher:
         payload: Payload = {"study": uid, "revision": number, "run": revision.run}
         return self._submit(STUDY, f"{uid}:r{number}:{revision.run}", payload)
 
-    def _hand_over_deliveries(self, revision: RevisionRecord, now: float) -> set[str]:
-        uid, number = revision.study_instance_uid, revision.number
-        keys = set()
-        for delivery in self.journal.deliveries(uid, number):
-            if delivery.state is not DeliveryState.WAITING:
-                continue
-            name = delivery.destination
-            if name not in self.destinations:
-                self.journal.note_delivery(
-                    delivery,
-                    DeliveryState.SET_ASIDE,
-                    reason=f"destination '{name}' is no longer in the configuration",
-                    now=now,
-                )
-                continue
-            run = delivery.run
-            if self._lost(f"{uid}:r{number}:{name}:{run}"):
-                self.journal.count_delivery_run(delivery)
-                run += 1
-            payload: Payload = {
-                "study": uid,
-                "revision": number,
-                "destination": name,
-                "run": run,
-            }
-            keys.add(self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload))
-        return keys
+    def _hand_over_delivery(self, delivery: DeliveryRecord, now: float) -> str:
+        uid, number, name = delivery.study_instance_uid, delivery.number, delivery.destination
+        if name not in self.destinations:
+            self.journal.note_delivery(
+                delivery, DeliveryState.SET_ASIDE, reason=no_longer_configured(name), now=now
+            )
+            return ""
+        run = delivery.run
+        if self._lost(f"{uid}:r{number}:{name}:{run}"):
+            self.journal.count_delivery_run(delivery)
+            run += 1
+        payload: Payload = {"study": uid, "revision": number, "destination": name, "run": run}
+        return self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload)
 
     def _lost(self, key: str) -> bool:
         """Whether a job that was handed over ended without doing its work.

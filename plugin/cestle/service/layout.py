@@ -110,6 +110,10 @@ class DataFolder:
         """
         require_own_folder(self.spool(config).root, database)
 
+    def spool_of_commands(self, config: NodeConfig) -> SpoolFiles:
+        """The spool for a command of a person, which writes beside the receivers."""
+        return self.spool(config, writer=0)
+
     def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
         """The spool of received instances, for the receiver of this number."""
         reserve = round(config.node.disk_reserve_gb * 1e9)

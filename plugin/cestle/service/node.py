@@ -19,8 +19,11 @@ from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
 from cestle.service.cleaning import Cleaning
+from cestle.service.commitment import CommitmentCare, CommitmentRequests
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.destinations import DestinationCare
 from cestle.service.dispatcher import Dispatcher
+from cestle.service.fingerprint import recipe
 from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
 from cestle.service.leader import Leader, discard_results, say_farewell
@@ -29,8 +32,11 @@ from cestle.service.meters import Meters
 from cestle.service.node_watch import NodeWatch
 from cestle.service.receivers import Receivers
 from cestle.service.workflow import COMPUTE_PAUSES, Workflow
+from cestle.spool.commitments import Commitments
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
+from cestle.spool.performed_steps import PerformedSteps
 from cestle.spool.retention import Retention
 from cestle.spool.retries import Retries
 from cestle.spool.workers import Steps, Workers
@@ -117,8 +123,9 @@ class Worker:
 
         database = self._resources.enter_context(folder.open_database())
         folder.require_sound(database, self._config)
-        journal, workers, retention = Journal(database), Workers(database), Retention(database)
-        steps = Steps(database)
+        journal, states = Journal(database), DestinationStates(database)
+        commitments, workers = Commitments(database), Workers(database)
+        timeline, retention = Steps(database), Retention(database)
         files, name = folder.spool(self._config), _worker_name(self._config)
         assess = self._assess or CompletenessAssessor.of(self._config, files.instances)
         self._resources.callback(self._children.dismiss)
@@ -126,6 +133,8 @@ class Worker:
             config=self._config,
             folder=folder,
             journal=journal,
+            states=states,
+            requests=CommitmentRequests(config=self._config, commitments=commitments),
             computation=Computation(
                 config=self._config,
                 folder=folder,
@@ -134,7 +143,7 @@ class Worker:
                 worker=name,
             ),
             workers=workers,
-            steps=steps,
+            steps=timeline,
             stopping=self._stopping,
             compute_pauses=self._pauses,
             meters=self._meters,
@@ -156,29 +165,42 @@ class Worker:
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
         self._unwatched = engine.unwatched
+        assembly = Assembly(
+            journal=journal,
+            assess=assess,
+            recipe=lambda: recipe(self._config),
+            plan=workflow.plan_again,
+            meters=self._meters,
+            steps=PerformedSteps(database).of_study,
+            retention=retention,
+            timeline=timeline,
+        )
+        dispatcher = Dispatcher(
+            journal=journal,
+            engine=engine,
+            retries=Retries(database),
+            destinations=frozenset(one.name for one in self._config.destinations),
+            discard=lambda uid: discard_results(folder, journal, uid),
+        )
+        cleaning = Cleaning(
+            keep=self._config.retention,
+            folder=folder,
+            files=files,
+            journal=journal,
+            retention=retention,
+            engine=engine,
+        )
+        destinations = DestinationCare(
+            config=self._config, states=states, journal=journal, stopping=self._stopping
+        )
+        care = CommitmentCare(
+            journal=journal,
+            commitments=commitments,
+            destinations={one.name: one for one in self._config.destinations},
+        )
         leader = Leader(
-            assembly=Assembly(
-                journal=journal,
-                assess=assess,
-                retention=retention,
-                steps=steps,
-                meters=self._meters,
-            ),
-            dispatcher=Dispatcher(
-                journal=journal,
-                engine=engine,
-                retries=Retries(database),
-                destinations=frozenset(one.name for one in self._config.destinations),
-                discard=lambda uid: discard_results(folder, journal, uid),
-            ),
-            cleaning=Cleaning(
-                keep=self._config.retention,
-                folder=folder,
-                files=files,
-                journal=journal,
-                retention=retention,
-                engine=engine,
-            ),
+            assembly=assembly,
+            steps=(destinations.step, care.step, dispatcher.step, cleaning.step),
             engine=engine,
         )
         # Studies are watched by one worker at a time; what it hands to the engine is done by all.
@@ -218,7 +240,7 @@ class Worker:
         """Have a computing child ready while a study arrives, and none when all is done."""
         if journal.collecting():
             self._children.make_ready()
-        elif not journal.unfinished():
+        elif not any(one.state.computing for one in journal.unfinished()):
             self._children.dismiss()
 
 

@@ -16,7 +16,8 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.engine.jobs import Ending, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
-from cestle.net.sender import send_instances
+from cestle.net.transport import deliver
+from cestle.service.commitment import CommitmentRequests
 from cestle.service.computation import (
     BAD_INPUT,
     COMPLETE,
@@ -26,11 +27,14 @@ from cestle.service.computation import (
     Computed,
 )
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
+from cestle.service.destinations import pauses_between_looks
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
 from cestle.service.meters import Meters
 from cestle.service.solitude import Solitude
 from cestle.service.storage_faults import is_of_storage
+from cestle.spool.breaker import BreakerState
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import DeliveryState, Event
 from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord, StepRecord
@@ -42,6 +46,8 @@ _MOST_DEATHS: Final = 3
 """Workers that may die of a revision, those acquitting it deducted, before it is set aside."""
 _SUSPECT_DEATHS: Final = 2
 """From so many on it is computed while its worker does nothing else."""
+MOST_REFUSALS: Final = 5
+"""Attempts in which a destination that answers could not process an instance."""
 _NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
 """A fault of ours may be a lack of memory that passes; it is tried three times."""
@@ -60,6 +66,10 @@ class Workflow:
         Where results are.
     journal
         What is left to do.
+    states
+        Which destinations are down.
+    requests
+        Asks for storage commitment.
     computation
         Computes revisions.
     workers
@@ -79,6 +89,8 @@ class Workflow:
     config: NodeConfig
     folder: DataFolder
     journal: Journal
+    states: DestinationStates
+    requests: CommitmentRequests
     computation: Computation
     workers: Workers
     steps: Steps
@@ -161,7 +173,7 @@ class Workflow:
         if computed.seconds:
             self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
-            plan = self._plan(revision)
+            plan = self.plan(revision)
             if not self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now):
                 log.warning("another worker has settled this revision")
                 return Ending.DONE
@@ -182,7 +194,20 @@ class Workflow:
         log.error("computation failed")
         return Ending.AGAIN
 
-    def _plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
+    def plan_again(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]] | None:
+        """What each destination gets of a revision once more; None when its results are gone."""
+        try:
+            return self.plan(revision)
+        except (OSError, InputError) as fault:
+            _log.warning(
+                "results are no longer there",
+                study=revision.study_instance_uid,
+                revision=revision.number,
+                reason=describe_fault(fault),
+            )
+            return None
+
+    def plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
         """What each destination gets."""
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         deliverables = read_deliverables(place)
@@ -255,35 +280,84 @@ class Workflow:
         if not delivery.planned:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
+        if self.states.get(destination.name).state is BreakerState.OPEN:
+            self.states.hold(delivery.study_instance_uid, delivery.number, destination.name)
+            return Ending.DONE
         self.journal.note_offer(delivery, now=self.clock())
         begin = time.monotonic()
         try:
             self._send(delivery, destination)
+            if self.journal.unsent(delivery):
+                return Ending.INTERRUPTED
+            asked = self.requests.ask(delivery, destination)
         except InputError as fault:
             self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
-            state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault), begin)
-            return Ending.DONE if fault.permanent else Ending.AGAIN
-        if self.journal.unsent(delivery):
-            return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "", begin)
+            return self._settle_failure(delivery, destination, fault, begin)
+        self.states.note_success(destination.name, now=self.clock())
+        state = DeliveryState.COMMITTING if asked else DeliveryState.DELIVERED
+        self._note(delivery, state, "", begin)
         return Ending.DONE
+
+    def _settle_failure(
+        self,
+        delivery: DeliveryRecord,
+        destination: Destination,
+        fault: DeliveryError,
+        begin: float,
+    ) -> Ending:
+        """Record a delivery that did not succeed, and what it says of the destination."""
+        name, reason, now = destination.name, str(fault), self.clock()
+        if fault.permanent:
+            self.states.note_refusal(name, reason, now=now)
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        if fault.limited:
+            self.states.note_refusal(name, reason, now=now)
+            if self.journal.count_refusal(delivery) >= MOST_REFUSALS:
+                reason = f"gave up after {MOST_REFUSALS} refusals: {reason}"
+                self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+                return Ending.DONE
+        elif now - delivery.begun > 3600.0 * destination.give_up_hours:
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+            reason = f"gave up after {delivery.attempts + 1} attempts: {reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        self._note(delivery, DeliveryState.WAITING, reason, begin)
+        if not fault.limited:
+            # The last step, since it may replace this very job by one that begins anew.
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+        return Ending.AGAIN
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
         paths = [item.path for item in self.journal.unsent(delivery)]
         instances = outgoing(place, read_deliverables(place), paths, destination)
+        forms: dict[str, OutgoingInstance] = {}
+
+        def sent_as(instance: OutgoingInstance, form: OutgoingInstance) -> None:
+            forms[instance.sop_instance_uid] = form
 
         def acknowledged(instance: OutgoingInstance) -> None:
-            self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
+            form = forms.get(instance.sop_instance_uid, instance)
+            self.journal.acknowledge(
+                delivery,
+                instance.sop_instance_uid,
+                now=self.clock(),
+                sent_as=(form.sop_class_uid, form.sop_instance_uid),
+            )
 
-        send_instances(
+        deliver(
             instances,
             destination,
             self.config,
             acknowledged=acknowledged,
+            sent_as=sent_as,
             keep_going=lambda: not self.stopping.is_set(),
         )
 

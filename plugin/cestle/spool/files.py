@@ -4,6 +4,7 @@ Nothing of a data set becomes part of a path except a UID that was checked, and 
 the content.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -42,7 +43,7 @@ class SpoolFiles:
     Parameters
     ----------
     root
-        Folder with `instances/`, `tmp/` and `quarantine/`, all on one file system.
+        Folder with `instances/`, `attachments/`, `tmp/` and `quarantine/`, all on one file system.
     reserve_bytes
         Free space below which nothing is accepted.
     writer
@@ -72,10 +73,14 @@ class SpoolFiles:
 
     def prepare(self) -> None:
         """Make the folders and remove what this writer left unfinished."""
-        for folder in (self._tmp, self.instances, self._quarantine):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         for part in self._tmp.iterdir():
             part.unlink()
+
+    def make_folders(self) -> None:
+        """Make the folders that are not there yet."""
+        for folder in (self._tmp, self.instances, self._attachments, self._quarantine):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, study_instance_uid: str, sha256: str) -> Path:
         """Where the content `sha256` of a study belongs.
@@ -104,6 +109,40 @@ class SpoolFiles:
         target = self.path(study_instance_uid, sha256)
         self._write(content, target)
         return target
+
+    def attachment(self, sha256: str, suffix: str) -> Path:
+        """Where a file that a person gave belongs, by the hash of its content.
+
+        Raises
+        ------
+        SpoolError
+            When `sha256` is none.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise SpoolError(f"'{sha256[:80]}' is no SHA-256; report this fault")
+        return self._attachments / f"{sha256}{suffix}"
+
+    def attach(self, content: bytes, suffix: str) -> str:
+        """Keep a file that a person gave; its hash. When this returns it survives a crash.
+
+        Parameters
+        ----------
+        content
+            Of the file.
+        suffix
+            End of its name, which tells its format; nothing else of the name is kept.
+
+        Raises
+        ------
+        SpoolError
+            When there is too little space, or writing failed.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        target = self.attachment(sha256, suffix)
+        if not target.is_file():
+            self.make_folders()
+            self._write(content, target)
+        return sha256
 
     def quarantine(self, content: bytes) -> Path:
         """Keep bytes that cannot be parsed, under a name of our own.
@@ -161,6 +200,10 @@ class SpoolFiles:
             )
 
     @property
+    def _attachments(self) -> Path:
+        return self.root / "attachments"
+
+    @property
     def _tmp(self) -> Path:
         return self.root / "tmp" / str(self.writer)
 
@@ -189,7 +232,8 @@ class SpoolFiles:
                 "the disk of the node"
             ) from fault
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a read-only disk; swept at the next start
+                part.unlink(missing_ok=True)
 
     def _make_room(self, folder: Path) -> None:
         if not folder.is_dir():

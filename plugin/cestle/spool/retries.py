@@ -62,6 +62,11 @@ class Retries:
         return wishes
 
 
+def put_back(run: Statements, study_instance_uid: str, now: float) -> None:
+    """Put back to work what was set aside of the latest revision of a study."""
+    _put_back(run, Retry(study_instance_uid=study_instance_uid), now)
+
+
 def _put_back(run: Statements, wish: Retry, now: float) -> None:
     latest = run(
         "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
@@ -83,9 +88,10 @@ def _put_back(run: Statements, wish: Retry, now: float) -> None:
 def _try_again(run: Statements, key: tuple[str, int], state: RevisionState, now: float) -> None:
     # A delivery that only pauses is hurried along in the same way as one that was set aside.
     run(
-        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
+        "UPDATE deliveries SET state = ?, changed = ?, since = ?, run = run + 1, held = 0, "
+        "refusals = 0, resends = 0 "
         "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
-        *(DeliveryState.WAITING.value, now, *key),
+        *(DeliveryState.WAITING.value, now, now, *key),
     )
     _enter(run, key, next_state(state, Event.RETRY), now)
 
@@ -93,16 +99,20 @@ def _try_again(run: Statements, key: tuple[str, int], state: RevisionState, now:
 def _deliver_again(
     run: Statements, key: tuple[str, int], state: RevisionState, destination: str, now: float
 ) -> None:
-    after = next_state(state, Event.REDELIVER)
+    after = next_state(state, Event.REPEAT)
     if after is None:
         return
     chosen = "study_instance_uid = ? AND number = ? AND (? = '' OR destination = ?)"
     values = (*key, destination, destination)
-    run(f"UPDATE delivery_items SET acknowledged = NULL WHERE {chosen}", *values)  # noqa: S608
     run(
-        f"UPDATE deliveries SET state = 'waiting', reason = '', changed = ?, "  # noqa: S608
-        f"run = run + 1 WHERE {chosen}",
-        *(now, *values),
+        "UPDATE delivery_items SET acknowledged = NULL, committed = NULL "  # noqa: S608
+        f"WHERE {chosen}",
+        *values,
+    )
+    run(
+        "UPDATE deliveries SET state = 'waiting', reason = '', changed = ?, since = ?, held = 0, "
+        f"refusals = 0, resends = 0, attempts = 0, run = run + 1 WHERE {chosen}",
+        *(now, now, *values),
     )
     _enter(run, key, after, now)
 

@@ -34,8 +34,16 @@ def _moment(name: str) -> "sa.Column[float]":
     return sa.Column(name, _SECONDS, nullable=False, server_default="0")
 
 
+def _number_value(name: str) -> "sa.Column[int]":
+    return sa.Column(name, sa.Integer, nullable=False)
+
+
 def _time(name: str) -> "sa.Column[float]":
     return sa.Column(name, _SECONDS, nullable=False)
+
+
+def _time_if_any(name: str) -> "sa.Column[float]":
+    return sa.Column(name, _SECONDS)
 
 
 def _table(name: str, *parts: "sa.schema.SchemaItem") -> sa.Table:
@@ -66,6 +74,7 @@ _table(
     _words("note"),
     _words("wanted"),
     _words("wanted_options"),
+    _count("hurried"),
 )
 _table(
     "revisions",
@@ -85,6 +94,8 @@ _table(
     _count("deaths"),
     _count("acquittals"),
     _moment("cleaned"),
+    _words("fingerprint"),
+    _words("repeated"),
 )
 _table(
     "revision_inputs",
@@ -105,6 +116,11 @@ _table(
     _count("run", 1),
     _time("changed"),
     _moment("offered"),
+    _time_if_any("since"),
+    _count("held"),
+    _count("refusals"),
+    _count("resends"),
+    sa.Index("deliveries_by_state", "state", "destination"),
 )
 _table(
     "delivery_items",
@@ -115,6 +131,9 @@ _table(
     _text("sop_instance_uid"),
     _text("path"),
     sa.Column("acknowledged", _SECONDS),
+    _words("sent_class"),
+    _words("sent_uid"),
+    _time_if_any("committed"),
 )
 _table(
     "retries",
@@ -150,6 +169,22 @@ _table(
 )
 # One row that tells which data folder belongs to this database.
 _table("spool_identity", _text("identity", key=True))
+_table(
+    "performed_steps",
+    _text("step_uid", key=True),
+    _text("study_instance_uid"),
+    _text("state"),
+    _text("calling_ae_title"),
+    _time("created"),
+    _time("changed"),
+    sa.Index("performed_steps_of_study", "study_instance_uid"),
+)
+_table(
+    "performed_instances",
+    _text("step_uid", key=True),
+    _text("series_instance_uid"),
+    _text("sop_instance_uid", key=True),
+)
 # Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
 _table(
     "audit",
@@ -166,3 +201,35 @@ _table(
 )
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))
+_table(
+    "destinations",
+    _text("name", key=True),
+    _text("state"),
+    _count("failures"),
+    _count("looks"),
+    _time_if_any("down_since"),
+    _time_if_any("open_until"),
+    _time_if_any("last_success"),
+    _time_if_any("last_attempt"),
+    _time_if_any("last_echo"),
+    _words("reason"),
+)
+_table(
+    "commitments",
+    _text("transaction_uid", key=True),
+    _text("study_instance_uid"),
+    _number_value("number"),
+    _text("destination"),
+    _text("state"),
+    _time("created"),
+    _time("deadline"),
+    _time_if_any("answered"),
+    sa.Index("commitments_of_delivery", "study_instance_uid", "number", "destination"),
+)
+_table(
+    "commitment_items",
+    _text("transaction_uid", key=True),
+    _text("sop_instance_uid", key=True),
+    _text("sop_class_uid"),
+    _words("outcome"),
+)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from cestle.anatomy.atlas import EllipseSections, EllipseTable, segment_with_atlas
-from cestle.anatomy.atlas.affine import Alignment
+from cestle.anatomy.atlas.affine import Alignment, require_plausible
 from cestle.anatomy.atlas.confidence import confidence_of
 from cestle.anatomy.atlas.head import checked_head
 from cestle.anatomy.atlas.refinement import refined
@@ -103,6 +103,16 @@ def test_a_voxel_keeps_its_place_in_the_patient(mirrored):
     there = place.to_lps(np.argwhere(turned > 0.0).astype(float))[0]
     assert there == pytest.approx(grid.to_lps(np.array([4.0, 1.0, 6.0])), abs=1e-4)
     assert (there[0] < 0.0) == mirrored
+
+
+@pytest.mark.parametrize(
+    "scales", [(-1.0, -1.0, 1.0), (1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (1.3, 1.3, 1.3)]
+)
+def test_a_map_that_turns_a_head_over_is_refused(scales):
+    """Front to back, upside down, mirrored: each would exchange the sides. Half a head as well."""
+    require_plausible(Alignment(matrix=np.diag([1.1, 1.1, 1.1, 1.0])))
+    with pytest.raises(NumericalError, match="T1"):
+        require_plausible(Alignment(matrix=np.diag([*scales, 1.0])))
 
 
 def test_resampling_keeps_a_ramp():

@@ -20,17 +20,22 @@ from cestle.physics import Bool, Real
 ALIGN_MM: Final = 3.0
 _BINS: Final = 32
 _SHARE: Final = 0.5
+"""Share of the voxels that are compared."""
 _SEED: Final = 20
 _PASSES: Final = 2
 """After the first one."""
 _MARGIN_MM: Final = 5.0
+"""How far the first guess may be from the border of the template's brain."""
 _BORDER_MM: Final = 12.0
+"""Air around the brain that is compared, so that its border counts."""
 _AIR_MM: Final = 60.0
 _UNIT_MM: Final = 60.0
 _STEPS: Final = (0.03, 1e-4, 100, 0.6)
-"""First and last step, number of steps."""
-_SCALE_RANGE: Final = (0.6, 1.7)
-"""Volume of the template over that of a head, of children with large templates to large heads."""
+"""First and last step [units], their largest number, factor where the direction turns."""
+_SCALE_RANGE: Final = (0.85, 1.8)
+"""Volume of the template over that of a head: heads of 2.2 to 1.05 litres."""
+_LEAST_COSINE: Final = 0.7
+"""Of each axis of the template with that of the patient; a head that is turned over has −1."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,11 +95,11 @@ def align_head(head: Volume, brain: Bool, template: AtlasTemplate) -> tuple[Alig
     affine.SetTranslation(similarity.GetTranslation())
     _optimise(fixed, moving, affine, region)
     for _ in range(_PASSES):
-        _require_plausible(_alignment(affine))
+        require_plausible(_alignment(affine))
         kept = _kept(head, brain, _alignment(affine), template)
         _optimise(_stripped(head, kept), moving, affine, _around(head, kept))
     found = _alignment(affine)
-    _require_plausible(found)
+    require_plausible(found)
     return found, head.with_values(_kept(head, brain, found, template))
 
 
@@ -187,10 +192,25 @@ def _alignment(affine: sitk.AffineTransform) -> Alignment:
     return Alignment(matrix=matrix)
 
 
-def _require_plausible(found: Alignment) -> None:
+def require_plausible(found: Alignment) -> None:
+    """Refuse a map that no head needs.
+
+    Raises
+    ------
+    NumericalError
+        When it changes the size too much or turns an axis over.
+    """
     low, high = _SCALE_RANGE
     if not low < found.volume_ratio < high:
         raise NumericalError(
             f"the T1 would have to be scaled {found.volume_ratio:.2f} times in volume to fit the "
             f"template, {low:g} to {high:g} was expected; send a T1 of the whole head"
+        )
+    linear = found.matrix[:3, :3]
+    cosines = np.diag(linear) / np.linalg.norm(linear, axis=1)
+    # an axis that is turned over would exchange the sides
+    if float(cosines.min()) < _LEAST_COSINE:
+        raise NumericalError(
+            "the T1 would have to be turned by more than 45° to fit the template; check the "
+            "patient orientation in its headers, and send a T1 of the whole head"
         )

@@ -18,7 +18,7 @@ from cestle.anatomy.atlas.volume import (
     sampled,
 )
 from cestle.anatomy.brain_mask import brain_mask
-from cestle.errors import InputError
+from cestle.errors import InputError, NumericalError
 from cestle.geometry import Grid
 from cestle.physics import Bool, Real
 
@@ -26,6 +26,7 @@ MOST_SPACING_MM: Final = 2.0
 """Voxels above this size do not resolve an amygdala."""
 LEAST_EXTENT_MM: Final = 80.0
 """Least size of the field of view along each axis."""
+LEAST_BRAIN_ML: Final = 600.0
 COARSE_MM: Final = 2.0
 _FIELD_MM: Final = 5.0
 _FIELD_STEPS: Final = (20, 20, 20)
@@ -119,15 +120,22 @@ def checked_head(values: npt.NDArray[np.generic], grid: Grid) -> Head:
 
 
 def first_brain(coarse: Volume) -> Bool:
-    """A first guess where the brain is; a head that is already without its skull is all brain.
+    """A first guess where the brain is, with or without a skull around it.
 
     Raises
     ------
     NumericalError
-        When there is none.
+        When there is none, or less than a child has.
     """
     step = coarse.step_mm
-    return brain_mask(coarse.values.astype(np.float64), (step, step, step))
+    brain = brain_mask(coarse.values.astype(np.float64), (step, step, step))
+    millilitres = float(np.count_nonzero(brain)) * step**3 / 1000.0
+    if millilitres < LEAST_BRAIN_ML:
+        raise NumericalError(
+            f"the T1 shows {millilitres:.0f} ml of brain, at least {LEAST_BRAIN_ML:g} ml were "
+            "expected; send a T1 of the whole head"
+        )
+    return brain
 
 
 def shading_field(coarse: Volume, brain: Bool) -> ShadingField:

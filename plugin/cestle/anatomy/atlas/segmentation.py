@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import SimpleITK as sitk
 from scipy.ndimage import map_coordinates
 
 from cestle.anatomy.atlas.affine import ALIGN_MM, align_head
@@ -73,6 +74,9 @@ def segment_with_atlas(
     NumericalError
         When no brain is found or the template does not fit it.
     """
+    # parts of N4 and of the metric take this number and not their filter's; with two threads the
+    # last digits differ from run to run
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     progress("brain")
     head = checked_head(values, grid)
     coarse = head.whole(COARSE_MM)
