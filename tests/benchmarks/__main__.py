@@ -21,6 +21,7 @@ BENCHMARKS = (
     "self_test",
     "receiving",
     "loop",
+    "throughput",
 )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cestle.errors import HeaderError, SpoolError
 from cestle.net.instances import ReceivedInstance
 from cestle.service.intake import Intake
-from cestle.spool.database import Database
+from cestle.spool.database import Database, watchful_url
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import TRANSITIONS, DeliveryState, Event, RevisionState, next_state
@@ -36,7 +36,10 @@ def journal(database_place):
 def intake(files, journal):
     ticks = iter(range(1, 1000))
     return Intake(
-        files=files, journal=journal, redo_ae_title="REDO", clock=lambda: float(next(ticks))
+        files=files,
+        journal=journal,
+        redo_ae_title="REDO",
+        clock=lambda: float(next(ticks)),
     )
 
 
@@ -223,14 +226,27 @@ def test_a_password_is_not_shown():
     assert "planted-secret" not in str(fault.value)
 
 
+def test_a_cut_network_is_noticed():
+    """Connections get limits unless the address sets its own."""
+    url = watchful_url("postgresql://u:secret@host:1/base?tcp_user_timeout=5")
+    assert url.startswith("postgresql://u:secret@host:1/base?")
+    assert "tcp_user_timeout=5" in url
+    assert "tcp_user_timeout=20000" not in url
+    assert "keepalives_idle=10" in url
+
+
 @given(st.lists(st.sampled_from(list(Event)), max_size=12))
 def test_a_finished_revision_stays_finished(events):
-    """Only sending again leads out of DONE, and every state is reachable only by the table."""
+    """Only a person leads out of DONE, and every state is reachable only by the table."""
     state = RevisionState.QUEUED
     for event in events:
         after = next_state(state, event)
         assert after is None or (state, event) in TRANSITIONS
-        assert state is not RevisionState.DONE or after is None or event is Event.REPEAT
+        assert (
+            state is not RevisionState.DONE
+            or after is None
+            or event in (Event.REPEAT, Event.REDELIVER)
+        )
         assert not (event is Event.REPEAT and after is not None and after.computing)
         state = after or state
 

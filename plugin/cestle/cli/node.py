@@ -10,7 +10,7 @@ import typer
 from cestle.cli.options import ConfigFile, JsonFlag
 
 if TYPE_CHECKING:
-    from cestle.service.status import DestinationStatus, StudyStatus
+    from cestle.service.status import DestinationStatus, StepStatus, StudyStatus
 
 
 class Part(StrEnum):
@@ -71,15 +71,35 @@ def status(
     return 0
 
 
+class Again(StrEnum):
+    """The step from which a revision is done again."""
+
+    COMPUTE = "compute"
+    DELIVER = "deliver"
+
+
 def retry(
     config: ConfigFile,
     study: Annotated[str | None, typer.Argument(help="Study Instance UID; all without.")] = None,
+    step: Annotated[
+        Again | None,
+        typer.Option("--from", help="Do the latest revision again from here, whatever its state."),
+    ] = None,
+    destination: Annotated[
+        str, typer.Option("--destination", help="With --from deliver: only to this one.")
+    ] = "",
 ) -> int:
     """Try again what was parked, failed or could not be delivered."""
     from cestle.config.node import load_node_config
+    from cestle.service.operate import Step
     from cestle.service.operate import retry as run
 
-    asked = run(load_node_config(config), study)
+    asked = run(
+        load_node_config(config),
+        study,
+        step=None if step is None else Step(step.value),
+        destination=destination,
+    )
     typer.echo("\n".join(asked) if asked else "nothing is set aside", err=not asked)
     return 0
 
@@ -196,21 +216,30 @@ def _destination_lines(destination: "DestinationStatus") -> list[str]:
     return lines + ([f"  {destination.reason}"] if destination.reason else [])
 
 
+def _step_line(step: "StepStatus") -> str:
+    took = "goes on" if step.seconds is None else f"{step.seconds:.1f} s"
+    times = f", attempt {step.attempts}" if step.attempts > 1 else ""
+    return f"{step.name}  {took}{times}" + (f": {step.note}" if step.note else "")
+
+
 def _study_lines(study: "StudyStatus") -> list[str]:
     reason = f": {study.reason}" if study.reason else ""
     lines = [
         f"{study.study_instance_uid}  {study.state}{reason}",
         f"  {study.instances} instances, last {study.last_arrival}"
-        + (f", {study.conflicts} conflicting" if study.conflicts else ""),
+        + (f", {study.conflicts} conflicting" if study.conflicts else "")
+        + (f", {study.cleaned} removed by age" if study.cleaned else ""),
     ]
     for revision in study.revisions:
         why = f": {revision.reason}" if revision.reason else ""
-        lines.append(f"  revision {revision.number}  {revision.state}{why}")
+        gone = f", results removed {revision.cleaned}" if revision.cleaned else ""
+        lines.append(f"  revision {revision.number}  {revision.state}{gone}{why}")
         before = "" if revision.predecessor is None else f", replaces {revision.predecessor}"
         lines.append(f"    {revision.created}{before}: {revision.cause}")
         lines += [f"    with {words}" for words in revision.asked_for]
         if revision.repeated:
             lines.append(f"    again: {revision.repeated}")
+        lines += [f"    {_step_line(step)}" for step in revision.steps]
         for delivery in revision.deliveries:
             left = f": {delivery.reason}" if delivery.reason else ""
             kept = f", {delivery.committed} committed" if delivery.committed else ""

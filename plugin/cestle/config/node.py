@@ -266,6 +266,14 @@ class EngineSection(_Section):
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
 
 
+class RetentionSection(_Section):
+    """How many days what is finished is kept; 0 for ever."""
+
+    spool_days: Annotated[float, Field(ge=0)] = 0.0
+    results_days: Annotated[float, Field(ge=0)] = 0.0
+    quarantine_days: Annotated[float, Field(ge=0)] = 0.0
+
+
 def _rises(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and numbers[0] < numbers[1]
 
@@ -455,6 +463,7 @@ class NodeConfig(_Section):
     archives: Annotated[tuple[Archive, ...], Field(strict=False)] = ()
     study: StudySection = StudySection()
     engine: EngineSection = EngineSection()
+    retention: RetentionSection = RetentionSection()
     analysis: AnalysisSection = AnalysisSection()
     templates: TemplatesSection = TemplatesSection()
     tls: TlsSection = TlsSection()

@@ -10,11 +10,22 @@ from dataclasses import dataclass, field
 import structlog
 
 from cestle.config.options import StudyOptions
+from cestle.errors import CestleError
+from cestle.service.clock import ClockWatch
 from cestle.service.fingerprint import fingerprint
+from cestle.service.logs import describe_fault
 from cestle.service.meters import Meters
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import Event, next_state
-from cestle.spool.records import DeliveryItem, RevisionRecord, StoredInstance, StudyRecord
+from cestle.spool.records import (
+    DeliveryItem,
+    RevisionRecord,
+    StepRecord,
+    StoredInstance,
+    StudyRecord,
+)
+from cestle.spool.retention import Retention
+from cestle.spool.workers import Steps
 from cestle.study.performed_steps import PerformedStep
 
 _log = structlog.get_logger(__name__)
@@ -83,8 +94,14 @@ class Assembly:
         Hash of what is done with any study at present.
     plan
         What each destination gets of a revision that has results; None when they are gone.
-    steps
+    performed
         Performed procedure steps of a study.
+    retention
+        What is no longer kept.
+    steps
+        What was done when.
+    clock
+        Notices when the clock is set.
     meters
         What is measured.
     """
@@ -93,13 +110,34 @@ class Assembly:
     assess: Assess
     recipe: Callable[[], str]
     plan: Callable[[RevisionRecord], Plan | None]
-    steps: Callable[[str], tuple[PerformedStep, ...]]
+    performed: Callable[[str], tuple[PerformedStep, ...]]
+    retention: Retention
+    steps: Steps
+    clock: ClockWatch = field(default_factory=ClockWatch)
     meters: Meters = field(default_factory=Meters)
 
-    def step(self, now: float) -> None:
-        """Look at every study that is being collected, once."""
-        for study in self.journal.collecting():
-            self._look_at(study, now)
+    def step(self, now: float) -> float:
+        """Look at every study that is being collected, once.
+
+        Returns
+        -------
+            How far the clock was set since the last step [s]; mostly 0.
+        """
+        collecting = self.journal.collecting()
+        before, jump = self.clock.look(now)
+        if jump > 0 or any(max(one.last_arrival, one.first_arrival) > now for one in collecting):
+            # Waiting is measured by the clock. One that was set makes a study neither complete
+            # too early nor wait for the hours that it was set back.
+            self.journal.restamp(known_by=before, delay=max(jump, 0.0), now=now)
+            collecting = self.journal.collecting()
+        for study in collecting:
+            try:
+                self._look_at(study, now)
+            except CestleError as fault:
+                self._note(study, f"cannot be judged: {fault}")
+            except Exception as fault:  # noqa: BLE001 - the other studies go on
+                self._note(study, f"cannot be judged: {describe_fault(fault)}")
+        return jump
 
     def _look_at(self, study: StudyRecord, now: float) -> None:
         uid = study.study_instance_uid
@@ -109,6 +147,13 @@ class Assembly:
             # One after the other, so that a revision can name the one that it replaces.
             self._note(study, f"waits for revision {latest.number}")
             return
+        missing = self._missing(uid, revisions)
+        if missing:
+            self._note(
+                study,
+                f"waits for {missing} instances that were removed by age; send the study again",
+            )
+            return
         received = self.journal.instances(uid)
         newest = {one.sop_instance_uid: one for one in received}
         assessment = self.assess(
@@ -117,7 +162,7 @@ class Assembly:
                 first_arrival=study.first_arrival,
                 last_arrival=study.last_arrival,
                 now=now,
-                steps=self.steps(uid),
+                steps=self.performed(uid),
             )
         )
         if not (assessment.ready or study.hurried):
@@ -140,6 +185,7 @@ class Assembly:
             fingerprint=mark,
         )
         if revision is not None:
+            self.steps.note(uid, revision.number, [_collected(study, now)])
             self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
@@ -175,6 +221,13 @@ class Assembly:
         if done:
             _log.info(what, study=uid, revision=latest.number, reason=why)
         return True
+
+    def _missing(self, uid: str, revisions: tuple[RevisionRecord, ...]) -> int:
+        """How many instances that the last results depended on are no longer kept."""
+        if not revisions:
+            return 0
+        cleaned = self.retention.cleaned_instances(uid)
+        return len(cleaned & self.journal.used_inputs(uid, revisions[-1].number)) if cleaned else 0
 
     def _note(self, study: StudyRecord, note: str) -> None:
         if note != study.note:
@@ -234,6 +287,11 @@ def _contents(
     uids: frozenset[str], newest: Mapping[str, StoredInstance]
 ) -> frozenset[tuple[str, str]]:
     return frozenset((uid, newest[uid].sha256) for uid in uids & newest.keys())
+
+
+def _collected(study: StudyRecord, now: float) -> StepRecord:
+    began = min(study.first_arrival, now)
+    return StepRecord(name="collecting the images", attempts=1, began=began, ended=now, note="")
 
 
 def _cause(study: StudyRecord, assessment: Assessment, *, late: bool) -> str:

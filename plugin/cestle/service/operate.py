@@ -10,6 +10,7 @@ import pwd
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from cestle.config.node import Destination, NodeConfig
@@ -22,6 +23,9 @@ from cestle.service.layout import DataFolder
 from cestle.service.status import list_studies, study_status
 from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
+from cestle.spool.lifecycle import Event, next_state
+from cestle.spool.records import Retry
+from cestle.spool.retries import Retries, may_be_computed_again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +132,20 @@ def _require_counted(place: Path, numbers: Sequence[int]) -> None:
         )
 
 
-def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[str, ...]:
+class Step(StrEnum):
+    """From where a revision is done again."""
+
+    COMPUTE = "compute"
+    DELIVER = "deliver"
+
+
+def retry(
+    config: NodeConfig,
+    study_instance_uid: str | None = None,
+    *,
+    step: Step | None = None,
+    destination: str = "",
+) -> tuple[str, ...]:
     """Ask the node to try again what it set aside, and at once what it would repeat later.
 
     Parameters
@@ -137,6 +154,11 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
         The node's configuration.
     study_instance_uid
         One study; None for all that are parked, failed or undelivered.
+    step
+        From where the latest revision of that study is done again, whatever its state; None for
+        what was set aside.
+    destination
+        Deliver only to this one; empty for all.
 
     Returns
     -------
@@ -144,9 +166,17 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
 
     Raises
     ------
+    ConfigError
+        When there is no destination of this name.
     InputError
-        When nothing of the study was received.
+        When nothing of the study was received, or the step cannot be done again.
     """
+    if destination:
+        _destination(config, destination)
+    if (step is not None or destination) and study_instance_uid is None:
+        raise InputError("a step to do again needs a study; name its Study Instance UID")
+    if destination and step is not Step.DELIVER:
+        raise InputError("a destination was named without the step 'deliver'; name both")
     if study_instance_uid is None:
         stuck = ("parked", "failed", "undelivered")
         studies = [one.study_instance_uid for one in list_studies(config) if one.state in stuck]
@@ -154,10 +184,44 @@ def retry(config: NodeConfig, study_instance_uid: str | None = None) -> tuple[st
         studies = [study_status(config, study_instance_uid).study_instance_uid]
     if studies:
         with DataFolder.existing(config).open_database() as database:
-            journal = Journal(database, actor=operator())
+            journal, retries = Journal(database), Retries(database, actor=operator())
             for uid in studies:
-                journal.ask_for_retry(uid)
+                if step is not None:
+                    _require_possible(journal, uid, step)
+                wish = "" if step is None else step.value
+                retries.ask(Retry(study_instance_uid=uid, step=wish, destination=destination))
     return tuple(studies)
+
+
+def _require_possible(journal: Journal, uid: str, step: Step) -> None:
+    revisions = journal.revisions(uid)
+    if not revisions:
+        raise InputError(f"study {uid} was not computed yet; wait, or see cestle status")
+    latest = revisions[-1]
+    deliveries = journal.deliveries(uid, latest.number)
+    if step is Step.COMPUTE and not may_be_computed_again(latest, deliveries):
+        raise InputError(
+            f"revision {latest.number} of {uid} was sent already, and its UIDs may not get "
+            "another content; cestle reprocess makes a new revision"
+        )
+    if step is Step.DELIVER and latest.cleaned:
+        raise InputError(
+            f"the results of revision {latest.number} of {uid} were removed by age; send the "
+            "images again, then cestle reprocess makes a new revision"
+        )
+    if step is Step.DELIVER and next_state(latest.state, Event.REDELIVER) is None:
+        raise InputError(
+            f"revision {latest.number} of {uid} is {latest.state.value}, so there is nothing to "
+            "deliver; see cestle status"
+        )
+
+
+def _destination(config: NodeConfig, name: str) -> Destination:
+    found = config.destination(name)
+    if found is None:
+        names = ", ".join(one.name for one in config.destinations)
+        raise ConfigError(f"there is no destination '{name}', expected one of: {names}")
+    return found
 
 
 def operator() -> str:
@@ -180,10 +244,7 @@ def echo(config: NodeConfig, destination: str) -> float:
     DeliveryError
         When it does not answer with Success.
     """
-    found = config.destination(destination)
-    if found is None:
-        names = ", ".join(one.name for one in config.destinations)
-        raise ConfigError(f"there is no destination '{destination}', expected one of: {names}")
+    found = _destination(config, destination)
     try:
         taken = look(found, config)
     except DeliveryError as fault:

@@ -112,6 +112,9 @@ class Reception:
                     raise
                 time.sleep(0.1)
         with folder.open_database() as database:
+            # Before anything is reconciled: with a share that is not mounted, every instance
+            # would look lost.
+            folder.require_sound(database, self._config)
             trail = AuditTrail(database)
             Intake.of(
                 self._config,

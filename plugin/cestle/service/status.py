@@ -10,11 +10,15 @@ from cestle.config.node import Destination, NodeConfig
 from cestle.config.options import StudyOptions
 from cestle.errors import InputError
 from cestle.service.layout import DataFolder
+from cestle.service.progress import STEPS_FILE, read_steps
 from cestle.spool.breaker import DestinationRecord
+from cestle.spool.database import Database
 from cestle.spool.destinations import Backlog, DestinationStates
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import DeliveryState
-from cestle.spool.records import DeliveryRecord, RevisionRecord, StudyRecord
+from cestle.spool.lifecycle import DeliveryState, RevisionState
+from cestle.spool.records import DeliveryRecord, RevisionRecord, StepRecord, StudyRecord
+from cestle.spool.retention import Retention
+from cestle.spool.workers import Steps
 
 _Known = Mapping[str, DestinationRecord]
 
@@ -30,6 +34,31 @@ class DeliveryStatus:
     sent: int
     committed: int
     planned: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepStatus:
+    """One step of a revision; times in ISO 8601, UTC.
+
+    Parameters
+    ----------
+    name
+        Of the step.
+    attempts
+        How often it was begun.
+    began
+        The last time.
+    seconds
+        How long it took the last time; None while it goes on.
+    note
+        What went wrong; empty when nothing did.
+    """
+
+    name: str
+    attempts: int
+    began: str
+    seconds: float | None
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +81,14 @@ class RevisionStatus:
         When its inputs were fixed, and when its state changed last.
     attempts
         Computations begun.
+    worker
+        Who computed it last.
+    cleaned
+        When its results were removed by age; None while they are kept.
     folder
         Where its results are; None when there are none.
+    steps
+        What was done when.
     deliveries
         One for each destination.
     """
@@ -69,7 +104,10 @@ class RevisionStatus:
     created: str
     changed: str
     attempts: int
+    worker: str
+    cleaned: str | None
     folder: str | None
+    steps: tuple[StepStatus, ...]
     deliveries: tuple[DeliveryStatus, ...]
 
 
@@ -87,7 +125,9 @@ class StudyStatus:
     reason
         What is waited for, or why it is in this state.
     instances
-        Instances received, each content once.
+        Instances received and kept, each content once.
+    cleaned
+        Instances that were removed by age.
     conflicts
         SOP Instance UIDs that arrived with different contents.
     first_arrival, last_arrival
@@ -100,6 +140,7 @@ class StudyStatus:
     state: str
     reason: str
     instances: int
+    cleaned: int
     conflicts: int
     first_arrival: str
     last_arrival: str
@@ -180,8 +221,8 @@ def list_studies(config: NodeConfig) -> tuple[StudyStatus, ...]:
     if not folder.has_journal:
         return ()
     with folder.open_database() as database:
-        journal, known = Journal(database), _by_name(DestinationStates(database))
-        return tuple(_study(journal, folder, known, one) for one in journal.studies())
+        books = _Books.of(database, folder)
+        return tuple(_study(books, one) for one in books.journal.studies())
 
 
 def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
@@ -195,11 +236,10 @@ def study_status(config: NodeConfig, study_instance_uid: str) -> StudyStatus:
     folder = DataFolder.existing(config)
     if folder.has_journal:
         with folder.open_database() as database:
-            journal = Journal(database)
-            found = journal.study(study_instance_uid)
+            books = _Books.of(database, folder)
+            found = books.journal.study(study_instance_uid)
             if found is not None:
-                known = _by_name(DestinationStates(database))
-                return _study(journal, folder, known, found)
+                return _study(books, found)
     raise InputError(
         f"nothing of study {study_instance_uid} was received on {folder.root}, expected a Study "
         "Instance UID that cestle status lists; see whether the sender sent it"
@@ -231,10 +271,29 @@ def _destination(
     )
 
 
-def _study(journal: Journal, folder: DataFolder, known: _Known, study: StudyRecord) -> StudyStatus:
+@dataclass(frozen=True, kw_only=True)
+class _Books:
+    journal: Journal
+    steps: Steps
+    retention: Retention
+    known: _Known
+    folder: DataFolder
+
+    @classmethod
+    def of(cls, database: Database, folder: DataFolder) -> "_Books":
+        return cls(
+            journal=Journal(database),
+            steps=Steps(database),
+            retention=Retention(database),
+            known=_by_name(DestinationStates(database)),
+            folder=folder,
+        )
+
+
+def _study(books: _Books, study: StudyRecord) -> StudyStatus:
     uid = study.study_instance_uid
-    revisions = journal.revisions(uid)
-    received = journal.instances(uid)
+    revisions = books.journal.revisions(uid)
+    received = books.journal.instances(uid)
     distinct = len({one.sop_instance_uid for one in received})
     latest = revisions[-1] if revisions else None
     if study.collecting or latest is None:
@@ -247,19 +306,22 @@ def _study(journal: Journal, folder: DataFolder, known: _Known, study: StudyReco
         state=state,
         reason=reason,
         instances=len(received),
+        cleaned=len(books.retention.cleaned_instances(uid)),
         conflicts=len(received) - distinct,
         first_arrival=_text(study.first_arrival),
         last_arrival=_text(study.last_arrival),
-        revisions=tuple(_revision(journal, folder, known, one) for one in revisions),
+        revisions=tuple(_revision(books, one) for one in revisions),
     )
 
 
-def _revision(
-    journal: Journal, folder: DataFolder, known: _Known, revision: RevisionRecord
-) -> RevisionStatus:
+def _revision(books: _Books, revision: RevisionRecord) -> RevisionStatus:
     uid, number = revision.study_instance_uid, revision.number
     options = StudyOptions.from_text(revision.options)
-    place: Path = folder.revision(uid, number)
+    place: Path = books.folder.revision(uid, number)
+    steps = {one.name: one for one in books.steps.of(uid, number)}
+    if revision.state is RevisionState.COMPUTING:
+        for part in books.folder.unfinished_of(place, revision.worker):
+            steps |= {one.name: one for one in read_steps(part / STEPS_FILE)}
     return RevisionStatus(
         number=number,
         state=revision.state.value,
@@ -272,8 +334,24 @@ def _revision(
         created=_text(revision.created),
         changed=_text(revision.changed),
         attempts=revision.attempts,
+        worker=revision.worker,
+        cleaned=_text(revision.cleaned) if revision.cleaned else None,
         folder=str(place) if place.is_dir() else None,
-        deliveries=tuple(_delivery(one, known) for one in journal.deliveries(uid, number)),
+        steps=tuple(_step(one) for one in sorted(steps.values(), key=lambda one: one.began)),
+        deliveries=tuple(
+            _delivery(one, books.known) for one in books.journal.deliveries(uid, number)
+        ),
+    )
+
+
+def _step(step: StepRecord) -> StepStatus:
+    return StepStatus(
+        name=step.name,
+        attempts=step.attempts,
+        began=_text(step.began),
+        # The clock may have been set meanwhile.
+        seconds=round(max(0.0, step.ended - step.began), 3) if step.ended else None,
+        note=step.note,
     )
 
 

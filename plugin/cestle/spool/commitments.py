@@ -7,9 +7,7 @@ neither is lost with a process. The answer may come to another process than the 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import Final
-
-import sqlalchemy as sa
+from typing import Any, Final
 
 from cestle.spool.database import Database
 from cestle.spool.lifecycle import DeliveryState
@@ -274,6 +272,6 @@ def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
 
 
-def _record(row: sa.RowMapping) -> CommitmentRecord:
+def _record(row: Mapping[str, Any]) -> CommitmentRecord:
     values = dict(row)
     return CommitmentRecord(**(values | {"state": CommitmentState(values["state"])}))

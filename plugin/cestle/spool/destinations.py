@@ -1,9 +1,8 @@
 """What is known of each destination, and the deliveries that wait for it to come back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-
-import sqlalchemy as sa
+from typing import Any
 
 from cestle.spool.breaker import BreakerState, DestinationRecord, PauseAfter
 from cestle.spool.database import Database, Rows, Statements
@@ -174,7 +173,7 @@ def _let_go(run: Statements, name: str, study: str = "", number: int = 0) -> Row
     )
 
 
-def _record(row: sa.RowMapping) -> DestinationRecord:
+def _record(row: Mapping[str, Any]) -> DestinationRecord:
     values = dict(row)
     return DestinationRecord(**(values | {"state": BreakerState(values["state"])}))
 

@@ -159,9 +159,30 @@ class SpoolFiles:
     def set_aside(self, path: Path) -> Path:
         """Move a file of `instances` that the journal does not know out of the way, unchanged."""
         target = self._quarantine / f"{path.stem}.{secrets.token_hex(4)}.dcm"
+        os.utime(path)  # its time here counts from now
         path.replace(target)
         sync_folder(self._quarantine)
         return target
+
+    def remove(self, path: str) -> None:
+        """Remove the file of an instance, and the folder of its study with the last one.
+
+        Parameters
+        ----------
+        path
+            Relative to the folder of the instances.
+        """
+        file = self.instances / path
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            file.parent.rmdir()
+
+    def clean_quarantine(self, limit: float) -> int:
+        """Remove what was put into quarantine before `limit` [s since the epoch]; how many."""
+        old = [one for one in self._quarantine.glob("*") if one.stat().st_mtime < limit]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
 
     def require_space(self, wanted_bytes: int = 0) -> None:
         """Check that `wanted_bytes` more leave the reserve untouched.
@@ -198,10 +219,12 @@ class SpoolFiles:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
-                sync_folder(target.parent.parent)
-            part.replace(target)
+            self._make_room(target.parent)
+            try:
+                part.replace(target)
+            except FileNotFoundError:  # the cleaning took the empty folder away meanwhile
+                self._make_room(target.parent)
+                part.replace(target)
             sync_folder(target.parent)
         except OSError as fault:
             raise SpoolError(
@@ -211,6 +234,11 @@ class SpoolFiles:
         finally:
             with suppress(OSError):  # of a read-only disk; swept at the next start
                 part.unlink(missing_ok=True)
+
+    def _make_room(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,11 +4,10 @@ It is the record that everything else follows: a process that was killed reads h
 to do. A commit survives a power failure. Times are seconds since the epoch, UTC.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from cestle.errors import SpoolError
 from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
@@ -16,10 +15,14 @@ from cestle.spool.records import (
     Arrival,
     DeliveryItem,
     DeliveryRecord,
+    Retry,
     RevisionRecord,
     StoredInstance,
     StudyRecord,
 )
+from cestle.spool.retries import put_back
+
+_TICK_SECONDS: Final = 1e-6
 
 
 class Journal:
@@ -82,12 +85,9 @@ class Journal:
             if instance.sha256 in known:
                 arrival = Arrival.REPEATED
             else:
-                columns = list(StoredInstance.__dataclass_fields__)
-                run(
-                    f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
-                    f"VALUES ({', '.join('?' * len(columns))})",
-                    *(getattr(instance, name) for name in columns),
-                )
+                if _take_back(run, instance):
+                    arrival = Arrival.REPEATED
+                _insert(run, instance)
             if arrival is not Arrival.REPEATED or wanted:
                 _open_collection(run, study, now, wanted)
             else:
@@ -149,6 +149,10 @@ class Journal:
         """Paths of all instances, relative to the spool's instance folder."""
         return frozenset(row["path"] for row in self._read("SELECT path FROM instances"))
 
+    def cleaned_paths(self) -> frozenset[str]:
+        """Paths of instances that were removed by age, relative to the same folder."""
+        return frozenset(row["path"] for row in self._read("SELECT path FROM cleaned_instances"))
+
     def forget(self, path: str) -> None:
         """Remove the row of an instance whose file is gone, so that it can be sent again."""
         with self._transaction() as run:
@@ -186,6 +190,31 @@ class Journal:
                 note,
                 study_instance_uid,
             )
+
+    def restamp(self, *, known_by: float, delay: float, now: float) -> None:
+        """Correct the times of collections after the clock was set.
+
+        Parameters
+        ----------
+        known_by
+            Arrivals up to this time were recorded before the clock was set.
+        delay
+            How far it was set forward [s]; those arrivals are moved along.
+        now
+            The time; no arrival is later than this afterwards.
+        """
+        with self._transaction() as run:
+            for column in ("first_arrival", "last_arrival"):
+                run(
+                    f"UPDATE studies SET {column} = {column} + ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} <= ?",
+                    *(delay, known_by),
+                )
+                run(
+                    f"UPDATE studies SET {column} = ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} > ?",
+                    *(now, now),
+                )
 
     def close_collection(self, study: StudyRecord, *, note: str) -> bool:
         """End a collection without a revision; False when something arrived meanwhile."""
@@ -286,7 +315,7 @@ class Journal:
             if not _end_collection(run, study, ""):
                 return False
             _note_repeat(run, revision, why)
-            _put_back(run, revision.study_instance_uid, now)
+            put_back(run, Retry(study_instance_uid=revision.study_instance_uid), now)
         return True
 
     def deliver_again(
@@ -456,7 +485,7 @@ class Journal:
         *,
         reason: str,
         now: float,
-    ) -> None:
+    ) -> bool:
         """Record a finished computation and what is to be sent where, in one commit.
 
         Parameters
@@ -470,10 +499,10 @@ class Journal:
         now
             The time [s since the epoch].
 
-        Raises
-        ------
-        SpoolError
-            When the revision is not being computed.
+        Returns
+        -------
+            False, with nothing changed, when the revision is not being computed: another worker
+            was faster.
         """
         uid, number = revision.study_instance_uid, revision.number
         with self._transaction() as run:
@@ -484,7 +513,7 @@ class Journal:
                 *(reason, now, uid, number),
             )
             if not changed:
-                raise SpoolError(f"revision {number} of {uid} is not being computed")
+                return False
             self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
                 self._audit(
@@ -497,6 +526,7 @@ class Journal:
                     instances=len(items),
                 )
                 _plan_delivery(run, revision, destination, items, now)
+        return True
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
         """The deliveries of a revision, by destination."""
@@ -536,6 +566,15 @@ class Journal:
         )
         return tuple(DeliveryItem(**dict(row)) for row in rows)
 
+    def note_offer(self, delivery: DeliveryRecord, *, now: float) -> None:
+        """Record that sending begins, after which the destination may have an object."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET offered = ? WHERE study_instance_uid = ? AND number = ? "
+                "AND destination = ? AND offered = 0",
+                *(now, *_key(delivery)),
+            )
+
     def acknowledge(
         self,
         delivery: DeliveryRecord,
@@ -574,11 +613,12 @@ class Journal:
         """
         uid, number, _ = _key(delivery)
         with self._transaction() as run:
+            # A worker that others took for dead may come back with an older answer.
             noted = run(
                 "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
                 "attempts = attempts + 1 "
                 "WHERE study_instance_uid = ? AND number = ? AND destination = ? AND run = ? "
-                "RETURNING number",
+                "AND state IN ('waiting', 'committing') RETURNING number",
                 *(state.value, reason, now, *_key(delivery), delivery.run),
             )
             if not noted:
@@ -646,24 +686,6 @@ class Journal:
                 *_key(delivery),
             )
 
-    # What a person asked for from another process
-
-    def ask_for_retry(self, study_instance_uid: str) -> None:
-        """Ask the node to try again what it set aside of a study."""
-        with self._transaction() as run:
-            run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
-            event = AuditEvent.WORK_ASKED_FOR
-            self._audit(run, event, study_instance_uid, time.time(), what="retry")
-
-    def take_retries(self, *, now: float) -> tuple[str, ...]:
-        """Put back to work what retries were asked for; the studies, once each."""
-        with self._transaction() as run:
-            rows = run("DELETE FROM retries RETURNING study_instance_uid")
-            studies = tuple(dict.fromkeys(row["study_instance_uid"] for row in rows))
-            for uid in studies:
-                _put_back(run, uid, now)
-        return studies
-
     def _audit(
         self,
         run: Statements,
@@ -692,12 +714,13 @@ def _plan_delivery(
 ) -> None:
     uid, number = revision.study_instance_uid, revision.number
     run(
-        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since) "
-        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
+        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since, "
+        "run) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
         "SET state = excluded.state, changed = excluded.changed, since = excluded.since, held = 0, "
         "refusals = 0, resends = 0, "
         "reason = '', attempts = 0, run = deliveries.run + 1",
-        *(uid, number, destination, DeliveryState.WAITING.value, now, now),
+        *(uid, number, destination, DeliveryState.WAITING.value, now, now, revision.run),
     )
     for position, item in enumerate(items):
         run(
@@ -711,6 +734,34 @@ def _note_repeat(run: Statements, revision: RevisionRecord, why: str) -> None:
     run(
         "UPDATE revisions SET repeated = ? WHERE study_instance_uid = ? AND number = ?",
         *(why, revision.study_instance_uid, revision.number),
+    )
+
+
+def _insert(run: Statements, instance: StoredInstance) -> None:
+    # The order of arrival decides which content is the newest, also when the clock was set back.
+    latest = run(
+        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
+        instance.sop_instance_uid,
+    )[0]["latest"]
+    if latest is not None and latest >= instance.received:
+        instance = replace(instance, received=latest + _TICK_SECONDS)
+    columns = list(StoredInstance.__dataclass_fields__)
+    run(
+        f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
+        f"VALUES ({', '.join('?' * len(columns))})",
+        *(getattr(instance, name) for name in columns),
+    )
+
+
+def _take_back(run: Statements, instance: StoredInstance) -> bool:
+    """Whether this content was kept once and then cleaned; it is kept again now."""
+    return bool(
+        run(
+            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
+            "RETURNING sop_instance_uid",
+            instance.sop_instance_uid,
+            instance.sha256,
+        )
     )
 
 
@@ -741,35 +792,3 @@ def _end_collection(run: Statements, study: StudyRecord, note: str) -> bool:
             *(study.wanted, study.wanted_options, int(study.hurried)),
         )
     )
-
-
-def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
-    latest = run(
-        "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
-        "ORDER BY number DESC LIMIT 1",
-        study_instance_uid,
-    )
-    if not latest:
-        return
-    number, state = latest[0]["number"], RevisionState(latest[0]["state"])
-    waiting = (
-        DeliveryState.WAITING.value,
-        now,
-        now,
-        study_instance_uid,
-        number,
-    )
-    # A delivery that only pauses is hurried along in the same way as one that was set aside.
-    run(
-        "UPDATE deliveries SET state = ?, changed = ?, since = ?, run = run + 1, held = 0, "
-        "refusals = 0, resends = 0 "
-        "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
-        *waiting,
-    )
-    after = next_state(state, Event.RETRY)
-    if after is not None:
-        run(
-            "UPDATE revisions SET state = ?, changed = ?, attempts = 0, run = run + 1 "
-            "WHERE study_instance_uid = ? AND number = ?",
-            *(after.value, now, study_instance_uid, number),
-        )

@@ -52,6 +52,8 @@ class Event(StrEnum):
     SET_ASIDE = "set_aside"
     RETRY = "retry"
     REPEAT = "repeat"
+    REDELIVER = "redeliver"
+    RECOMPUTE = "recompute"
 
 
 _S: Final = RevisionState
@@ -76,6 +78,15 @@ TRANSITIONS: Final[dict[tuple[RevisionState, Event], RevisionState]] = {
     # Nothing was sent for these, so the same revision is computed again.
     (_S.PARKED, _E.RETRY): _S.QUEUED,
     (_S.FAILED, _E.RETRY): _S.QUEUED,
+    # Only a person asks for these: the same objects once more, or other ones while no
+    # destination can have any.
+    (_S.DONE, _E.REDELIVER): _S.DELIVERING,
+    (_S.UNDELIVERED, _E.REDELIVER): _S.DELIVERING,
+    (_S.DELIVERING, _E.REDELIVER): _S.DELIVERING,
+    (_S.DELIVERING, _E.RECOMPUTE): _S.QUEUED,
+    (_S.UNDELIVERED, _E.RECOMPUTE): _S.QUEUED,
+    (_S.PARKED, _E.RECOMPUTE): _S.QUEUED,
+    (_S.FAILED, _E.RECOMPUTE): _S.QUEUED,
 }
 
 

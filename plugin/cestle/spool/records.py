@@ -111,6 +111,12 @@ class RevisionRecord:
         Of all that its results follow from; two revisions with the same would be the same.
     repeated
         Why its objects were sent again, or it was computed again, last; empty when never.
+    worker
+        Who computed it last.
+    deaths, acquittals
+        Workers that died while they computed it, and that died since without it.
+    cleaned
+        When its results were removed [s since the epoch]; 0 while they are kept.
     """
 
     study_instance_uid: str
@@ -126,6 +132,10 @@ class RevisionRecord:
     options: str
     fingerprint: str
     repeated: str
+    worker: str = ""
+    deaths: int = 0
+    acquittals: int = 0
+    cleaned: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +167,8 @@ class DeliveryRecord:
         Times that instances were sent again because they were not committed.
     sent, committed, planned
         Instances acknowledged, committed, and in all.
+    offered
+        When sending began first [s since the epoch]; 0 when it never did.
     """
 
     study_instance_uid: str
@@ -174,6 +186,7 @@ class DeliveryRecord:
     sent: int
     committed: int
     planned: int
+    offered: float = 0.0
 
     @property
     def begun(self) -> float:
@@ -187,3 +200,45 @@ class DeliveryItem:
 
     sop_instance_uid: str
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One step of a revision, as it went the last time.
+
+    Parameters
+    ----------
+    name
+        Of the step.
+    attempts
+        How often it was begun.
+    began, ended
+        The last time [s since the epoch].
+    note
+        What went wrong; empty when nothing did.
+    """
+
+    name: str
+    attempts: int
+    began: float
+    ended: float
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """What a person asked to have done again.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Of which study.
+    step
+        From where: "compute", "deliver", or empty for what was set aside.
+    destination
+        Only to this one; empty for all.
+    """
+
+    study_instance_uid: str
+    step: str = ""
+    destination: str = ""

@@ -33,6 +33,11 @@ def _number_value(name: str) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, nullable=False)
 
 
+def _moment(name: str) -> "sa.Column[float]":
+    """A time that may be unset, which is 0."""
+    return sa.Column(name, _SECONDS, nullable=False, server_default="0")
+
+
 def _time(name: str) -> "sa.Column[float]":
     return sa.Column(name, _SECONDS, nullable=False)
 
@@ -86,6 +91,11 @@ _table(
     _words("options"),
     _words("fingerprint"),
     _words("repeated"),
+    # Who computes it, how often a worker died of that, and how often one died without it since.
+    _words("worker"),
+    _count("deaths"),
+    _count("acquittals"),
+    _moment("cleaned"),
 )
 _table(
     "revision_inputs",
@@ -109,6 +119,7 @@ _table(
     _count("held"),
     _count("refusals"),
     _count("resends"),
+    _moment("offered"),
     sa.Index("deliveries_by_state", "state", "destination"),
 )
 _table(
@@ -128,6 +139,8 @@ _table(
     "retries",
     sa.Column("id", sa.Integer, primary_key=True),
     _text("study_instance_uid"),
+    _words("step"),
+    _words("destination"),
 )
 _table(
     "performed_steps",
@@ -145,6 +158,33 @@ _table(
     _text("series_instance_uid"),
     _text("sop_instance_uid", key=True),
 )
+_table(
+    "steps",
+    _text("study_instance_uid", key=True),
+    _number("number"),
+    _text("name", key=True),
+    _count("attempts"),
+    _time("began"),
+    _time("ended"),
+    _words("note"),
+)
+# What was received once and is no longer kept, so that a repeat is known as one.
+_table(
+    "cleaned_instances",
+    _text("sop_instance_uid", key=True),
+    _text("sha256", key=True),
+    _text("study_instance_uid"),
+    _text("path"),
+    _time("cleaned"),
+    sa.Index("cleaned_of_study", "study_instance_uid"),
+)
+_table(
+    "workers",
+    _text("name", key=True),
+    _count("running"),
+)
+# One row that tells which data folder belongs to this database.
+_table("spool_identity", _text("identity", key=True))
 # Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
 _table(
     "audit",
