@@ -13,6 +13,7 @@ BENCHMARKS = (
     "accuracy",
     "fluid",
     "atlas",
+    "slab",
     "motion",
     "megapress",
     "coverage",

@@ -475,16 +475,7 @@ class NodeConfig(_Section):
                 f"expected less than engine.compute_timeout_minutes "
                 f"({engine.compute_timeout_minutes:g})"
             )
-        archives = [archive.name for archive in self.archives]
-        for name in sorted({name for name in archives if archives.count(name) > 1}):
-            raise ValueError(f"archives: the name '{name}' is used twice, expected once")
-        peers = {peer.ae_title for peer in self.peers}
-        for archive in self.archives:
-            if archive.retrieve == "move" and archive.ae_title not in peers:
-                raise ValueError(
-                    f"archives: '{archive.name}' sends by C-MOVE, but {archive.ae_title} is none "
-                    'of the peers; add it there, or set retrieve = "get"'
-                )
+        self._require_archives_in_order()
         called = [one.tls for one in self.destinations] + [one.tls for one in self.archives]
         wanted = self.tls.enabled or any(called)
         if wanted and not self.tls.complete:
@@ -498,6 +489,18 @@ class NodeConfig(_Section):
                     "tls.enabled = true; without it nobody shows a certificate"
                 )
         return self
+
+    def _require_archives_in_order(self) -> None:
+        names = [archive.name for archive in self.archives]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"archives: the name '{name}' is used twice, expected once")
+        peers = {peer.ae_title for peer in self.peers}
+        for archive in self.archives:
+            if archive.retrieve == "move" and archive.ae_title not in peers:
+                raise ValueError(
+                    f"archives: '{archive.name}' sends by C-MOVE, but {archive.ae_title} is none "
+                    'of the peers; add it there, or set retrieve = "get"'
+                )
 
     def destination(self, name: str) -> Destination | None:
         """The destination called `name`; None when there is none."""

@@ -116,6 +116,14 @@ def require_labels(path: Path, *, schemes: Sequence[LabelScheme], scheme_name: s
         raise _no_labels(scheme)
 
 
+def _no_labels(scheme: LabelScheme) -> NoRegionError:
+    numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
+    return NoRegionError(
+        f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
+        "scheme that it was made with."
+    )
+
+
 def declared_scheme(path: Path) -> str | None:
     """Name of the scheme in the JSON file beside a label map; None where there is none.
 
@@ -125,14 +133,6 @@ def declared_scheme(path: Path) -> str | None:
         When that file cannot be read.
     """
     return _beside(path).get("label_scheme")
-
-
-def _no_labels(scheme: LabelScheme) -> NoRegionError:
-    numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
-    return NoRegionError(
-        f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
-        "scheme that it was made with."
-    )
 
 
 def _scheme(name: str | None, schemes: Sequence[LabelScheme]) -> LabelScheme:

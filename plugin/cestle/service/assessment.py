@@ -80,9 +80,9 @@ class CompletenessAssessor:
                 quiet_seconds=study.quiet_seconds,
                 partial_quiet_seconds=study.partial_quiet_seconds,
                 max_wait_minutes=study.max_wait_minutes,
-                performed_quiet_seconds=study.performed_quiet_seconds,
                 regions_from_t1=config.analysis.regions.automatic,
                 wait_for_regions_minutes=config.analysis.regions.wait_for_expert_minutes,
+                performed_quiet_seconds=study.performed_quiet_seconds,
             ),
         )
 

@@ -107,7 +107,8 @@ class Intake:
         for uid in (received.sop_instance_uid, received.series_instance_uid):
             require_uid(uid)
         path = self.files.path(study, received.sha256)
-        known = self.journal.knows(received.sop_instance_uid, received.sha256) and path.is_file()
+        # A file without a row may be half of one, after a power failure: it is written again.
+        known = path.is_file() and self.journal.knows(received.sop_instance_uid, received.sha256)
         if not known:
             path = self.files.keep(
                 received.content, study_instance_uid=study, sha256=received.sha256

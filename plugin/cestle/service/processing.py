@@ -274,8 +274,8 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         software_version=cestle.__version__,
         templates_version=templates.label,
         revision=request.revision,
-        options=RequestedOptions(form=options.to_json(), words=options.words()),
         previous=previous,
+        options=RequestedOptions(form=options.to_json(), words=options.words()),
     )
     analysis = analyse_study(study.inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")

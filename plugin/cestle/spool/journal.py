@@ -694,8 +694,9 @@ def _plan_delivery(
     run(
         "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
-        "SET state = excluded.state, changed = excluded.changed, since = excluded.since, "
-        "reason = '', attempts = 0, held = 0, refusals = 0, resends = 0, run = deliveries.run + 1",
+        "SET state = excluded.state, changed = excluded.changed, since = excluded.since, held = 0, "
+        "refusals = 0, resends = 0, "
+        "reason = '', attempts = 0, run = deliveries.run + 1",
         *(uid, number, destination, DeliveryState.WAITING.value, now, now),
     )
     for position, item in enumerate(items):

@@ -150,8 +150,8 @@ class Provenance:
     software_version: str
     templates_version: str
     revision: int
-    options: RequestedOptions = field(default_factory=RequestedOptions)
     previous: PreviousResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -324,8 +324,8 @@ def analyse_study(
         t1_place=t1_place,
         volumes=volumes,
         onset_side=inputs.onset_side,
-        options=provenance.options,
         regions=origins,
+        options=provenance.options,
     )
     return StudyAnalysis(
         inputs=inputs,

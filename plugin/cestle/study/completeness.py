@@ -66,23 +66,23 @@ class StudyProfile:
         Time without a new instance before an incomplete study is processed as it is [s].
     max_wait_minutes
         Longest wait since the first instance [min].
-    performed_quiet_seconds
-        Time without a new instance once all that the scanner listed is here [s].
     regions_from_t1
         Whether software draws the regions on the T1 where nobody sent any, so that a study with
         a T1 is complete without them.
     wait_for_regions_minutes
         Time without a new instance that such a study waits for regions of a person or of a
         program of the site [min].
+    performed_quiet_seconds
+        Time without a new instance once all that the scanner listed is here [s].
     """
 
     expectations: tuple[Expectation, ...]
     quiet_seconds: float = 20.0
     partial_quiet_seconds: float = 300.0
     max_wait_minutes: float = 120.0
-    performed_quiet_seconds: float = 3.0
     regions_from_t1: bool = False
     wait_for_regions_minutes: float = 0.0
+    performed_quiet_seconds: float = 3.0
 
 
 EXPECTATIONS: Final = {

@@ -212,10 +212,10 @@ class StudyResults:
         Volumes of the hippocampi; None when they were not asked for.
     onset_side
         As stated by an order or a person; None when nobody did.
-    options
-        What a person asked for beside the configuration.
     regions
         Where the regions came from, and what the result set before says.
+    options
+        What a person asked for beside the configuration.
     notes
         How offsets became known, and what was left aside.
     outputs

@@ -197,6 +197,40 @@ def test_numbers_that_tell_nothing_are_not_waited_for(number):
     assert verdict(arrived() + strange, quiet=20.0).state is State.READY
 
 
+DRAWING = replace(PROFILE, regions_from_t1=True)
+
+
+def drawing(classified, *, quiet, profile=DRAWING):
+    """Verdict at a node that may draw regions."""
+    now = START + timedelta(seconds=quiet)
+    return assess_completeness(
+        take_inventory(classified), profile, now=now, last_arrival=START, first_arrival=START
+    )
+
+
+def test_with_a_t1_regions_are_drawn_and_not_waited_for():
+    """CEST, fields and T1 are a whole study then; without the T1 regions are missing as before."""
+    assert drawing(arrived(roi=False), quiet=20.0).state is State.READY
+    assert "software draws them" in drawing(arrived(roi=False), quiet=20.0).reason
+    assert drawing(arrived(), quiet=20.0).reason == verdict(arrived(), quiet=20.0).reason
+    without = drawing(arrived(roi=False, t1=False), quiet=20.0)
+    assert without.state is State.WAIT
+    assert without.missing == ("3D T1", "regions")
+
+
+@given(wait=st.floats(0.0, 100.0), quiet=st.floats(0.0, 7200.0), whole=st.booleans())
+def test_a_better_source_is_waited_for_as_long_as_configured(wait, quiet, whole):
+    """Never before the waiting time, and with regions as without the setting."""
+    names = ("B0Map", "B1Map") if whole else ("B0Map",)
+    profile = replace(DRAWING, wait_for_regions_minutes=wait)
+    found = drawing(arrived(roi=False, names=names), quiet=quiet, profile=profile)
+    usual = profile.quiet_seconds if whole else profile.partial_quiet_seconds
+    needed = min(max(usual, 60.0 * wait), 60.0 * profile.max_wait_minutes)
+    assert (found.state is State.WAIT) == (quiet < needed)
+    with_regions = drawing(arrived(names=names), quiet=quiet, profile=profile)
+    assert with_regions.state is verdict(arrived(names=names), quiet=quiet, waited=quiet).state
+
+
 def test_a_scanner_that_is_at_work_delays_a_study_that_looks_complete():
     """More is to come, so the longer silence is waited for; that is said."""
     working = performed_of([step("IN PROGRESS"), step("COMPLETED", "1", uid="1.7.2")], {"1"})
@@ -247,37 +281,3 @@ def test_a_finished_scanner_that_lists_nothing_tells_nothing():
     assert verdict(arrived(t1=False), quiet=60.0, performed=silent).state is State.WAIT
     assert verdict(arrived(), quiet=20.0, performed=silent).state is State.READY
     assert performed_of([], {"1"}) is None
-
-
-DRAWING = replace(PROFILE, regions_from_t1=True)
-
-
-def drawing(classified, *, quiet, profile=DRAWING):
-    """Verdict at a node that may draw regions."""
-    now = START + timedelta(seconds=quiet)
-    return assess_completeness(
-        take_inventory(classified), profile, now=now, last_arrival=START, first_arrival=START
-    )
-
-
-def test_with_a_t1_regions_are_drawn_and_not_waited_for():
-    """CEST, fields and T1 are a whole study then; without the T1 regions are missing as before."""
-    assert drawing(arrived(roi=False), quiet=20.0).state is State.READY
-    assert "software draws them" in drawing(arrived(roi=False), quiet=20.0).reason
-    assert drawing(arrived(), quiet=20.0).reason == verdict(arrived(), quiet=20.0).reason
-    without = drawing(arrived(roi=False, t1=False), quiet=20.0)
-    assert without.state is State.WAIT
-    assert without.missing == ("3D T1", "regions")
-
-
-@given(wait=st.floats(0.0, 100.0), quiet=st.floats(0.0, 7200.0), whole=st.booleans())
-def test_a_better_source_is_waited_for_as_long_as_configured(wait, quiet, whole):
-    """Never before the waiting time, and with regions as without the setting."""
-    names = ("B0Map", "B1Map") if whole else ("B0Map",)
-    profile = replace(DRAWING, wait_for_regions_minutes=wait)
-    found = drawing(arrived(roi=False, names=names), quiet=quiet, profile=profile)
-    usual = profile.quiet_seconds if whole else profile.partial_quiet_seconds
-    needed = min(max(usual, 60.0 * wait), 60.0 * profile.max_wait_minutes)
-    assert (found.state is State.WAIT) == (quiet < needed)
-    with_regions = drawing(arrived(names=names), quiet=quiet, profile=profile)
-    assert with_regions.state is verdict(arrived(names=names), quiet=quiet, waited=quiet).state
