@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from highdicom.sr import CodedConcept
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.uid import RTStructureSetStorage
 
 from cestle.anatomy.regions import RegionClass
@@ -490,7 +490,7 @@ def test_an_outline_of_something_else_does_not_take_the_others_along(tmp_path):
 
 
 def test_an_experts_segmentation_comes_before_a_programs(tmp_path):
-    """Both are in the study: the expert's is used, the other noted; two experts are a question."""
+    """Both are in the study: the expert's is used, the other noted."""
     masks, names = list(balls().values()), list(LABELS.values())
     expert = segmentation(tmp_path / "e.dcm", COARSE, masks, names, codes=False)
     program = segmentation(
@@ -500,9 +500,32 @@ def test_an_experts_segmentation_comes_before_a_programs(tmp_path):
         regions, notes = read_all(objects, anatomy=COARSE)
         assert {one.source.region_class for one in regions} == {RegionClass.EXPERT}
         assert sum("class B" in note for note in notes) == 2
-    second = segmentation(tmp_path / "f.dcm", COARSE, masks, names, codes=False)
-    with pytest.raises(InputError, match="which one"):
-        read_all([expert, second], anatomy=COARSE)
+
+
+def written(stored, date, time):
+    """The same object, written then."""
+    dataset = dcmread(stored.path)
+    dataset.ContentDate, dataset.ContentTime = date, time
+    dataset.save_as(stored.path)
+    return stored
+
+
+def test_of_two_experts_the_later_counts_and_without_times_it_is_a_question(tmp_path):
+    """What was drawn again replaces what was there; the same time says nothing."""
+    masks, names = list(balls().values()), list(LABELS.values())
+    first, second = (
+        segmentation(tmp_path / f"{name}.dcm", COARSE, masks, names, codes=False) for name in "ab"
+    )
+    written(first, "20261120", "095959.9")
+    written(second, "20261120", "100000")
+    for objects in ([first, second], [second, first]):
+        regions, notes = read_all(objects, anatomy=COARSE)
+        assert {one.source.identifier for one in regions} == {second.header.SOPInstanceUID}
+        assert sum("was replaced" in note for note in notes) == 4
+    for time in ("100000", ""):
+        written(first, "20261120", time)
+        with pytest.raises(InputError, match="which one"):
+            read_all([first, second], anatomy=COARSE)
 
 
 def test_a_corrected_segmentation_takes_the_place_of_one_with_wrong_sides(tmp_path):

@@ -30,6 +30,9 @@ class Choice:
 def choose_regions(candidates: Sequence[Region]) -> Choice:
     """Take for each structure the regions of the best class that offers any.
 
+    Of several of that class the one that was written last is taken, side by side: a person who
+    draws again means to replace. Where the objects do not say when, all are left to the caller.
+
     A structure is never put together from two classes: the difference between two ways of
     drawing would become a difference between the sides. Nor does a lower class take the place of
     a better one that drew one side only, since the other side may have been left out on purpose,
@@ -49,7 +52,10 @@ def choose_regions(candidates: Sequence[Region]) -> Choice:
         if not classes:
             continue
         best = classes[0]
-        regions += [one for one in offered if one.source.region_class is best]
+        chosen, older = _newest([one for one in offered if one.source.region_class is best])
+        regions += chosen
+        left_out += older
+        notes += [f"an earlier {one.name} ({one.source.form}) was replaced" for one in older]
         for other in classes[1:]:
             left = [one for one in offered if one.source.region_class is other]
             left_out += left
@@ -75,6 +81,25 @@ def class_of(regions: Sequence[Region], structure: Structure) -> RegionClass | N
     """Class of the regions of a structure; None without any."""
     classes = [one.source.region_class for one in regions if one.structure is structure]
     return max(classes, default=None)
+
+
+def is_newer(region: Region, than: Region) -> bool:
+    """Whether the object of one region was written after that of another, as both say."""
+    return bool(than.source.written) and region.source.written > than.source.written
+
+
+def _newest(regions: Sequence[Region]) -> tuple[list[Region], list[Region]]:
+    """For each side the region that replaces all others, where there is one, and the others."""
+    chosen: list[Region] = []
+    older: list[Region] = []
+    for side in Side:
+        own = sorted(
+            (one for one in regions if one.side is side), key=lambda one: one.source.written
+        )
+        replaced = own[:-1] if all(is_newer(own[-1], one) for one in own[:-1]) else []
+        older += replaced
+        chosen += own[len(replaced) :]
+    return chosen, older
 
 
 def _forms(regions: Sequence[Region]) -> str:

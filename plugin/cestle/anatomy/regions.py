@@ -62,6 +62,9 @@ class RegionSource:
         SHA-256 of the files of the program that drew it, for programs that this software ran.
     doubts
         Why outlines drawn by software cannot be relied on; empty for outlines that can.
+    written
+        Date and time at which the object was written, digits that sort by time; empty where it
+        does not say.
     """
 
     form: RegionForm
@@ -72,6 +75,7 @@ class RegionSource:
     drawn_on: str = ""
     digest: str = ""
     doubts: tuple[str, ...] = ()
+    written: str = ""
 
     @property
     def region_class(self) -> RegionClass:

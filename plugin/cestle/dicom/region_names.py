@@ -103,6 +103,14 @@ def side_of_segment(segment: Dataset) -> Side | None:
     return next(iter(coded | named), None)
 
 
+def written_at(dataset: Dataset, date: str, time: str) -> str:
+    """Date and time of two elements, as digits that sort by time; empty without both."""
+    day, clock = plain_text(dataset, date), plain_text(dataset, time)
+    if not (re.fullmatch(r"\d{8}", day) and re.fullmatch(r"\d{6}(\.\d{1,6})?", clock)):
+        return ""
+    return day + clock.replace(".", "").ljust(12, "0")
+
+
 def equipment(dataset: Dataset) -> str:
     """Model and software version that an object states; its maker where it states no model."""
     name = plain_text(dataset, "ManufacturerModelName") or plain_text(dataset, "Manufacturer")

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from cestle.anatomy.ladder import choose_regions, class_of
+from cestle.anatomy.ladder import choose_regions, class_of, is_newer
 from cestle.anatomy.regions import Region
 from cestle.dicom.files import StoredObject
 from cestle.dicom.label_map_reader import read_label_map
@@ -94,7 +94,8 @@ def read_regions(
     GeometryError
         When a region lies where it cannot be.
     InputError
-        When two objects of one class offer the same structure and side.
+        When two objects of one class offer the same structure and side, and do not say which was
+        written last.
     """
     grids = tuple(grid for grid in (anatomy, cest) if grid is not None)
     reference = anatomy if anatomy is not None else cest
@@ -127,8 +128,8 @@ def _without_contradictions(
 ) -> tuple[tuple[Region, ...], tuple[str, ...]]:
     """The regions of all objects but those whose sides are wrong, and what was wrong with them.
 
-    An object whose sides are wrong is only passed over for one that is at least as good and right,
-    such as its correction: nothing else would ever end the question.
+    An object whose sides are wrong is only passed over for one that is at least as good, right and
+    no older, such as its correction: nothing else would ever end the question.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def _without_contradictions(
         right += regions
     for regions, reason in wrong:
         for region in regions:
-            best = class_of(right, region.structure)
+            corrections = [one for one in right if not is_newer(region, one)]
+            best = class_of(corrections, region.structure)
             if best is None or best > region.source.region_class:
                 raise reason
     return tuple(right), tuple(str(reason) for _, reason in wrong)

@@ -12,7 +12,7 @@ from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.facts import plain_text
 from cestle.dicom.files import StoredObject, read_whole
 from cestle.dicom.region_grids import cut_to_size
-from cestle.dicom.region_names import equipment, side_of_segment, structure_of_segment
+from cestle.dicom.region_names import equipment, side_of_segment, structure_of_segment, written_at
 from cestle.errors import GeometryError, HeaderError, LateralityError, NoRegionError
 from cestle.geometry import Grid
 from cestle.physics import Real
@@ -77,6 +77,7 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
             tool=_tool(item, dataset),
             creator=plain_text(dataset, "ContentCreatorName"),
             drawn_on=_drawn_on(dataset),
+            written=written_at(dataset, "ContentDate", "ContentTime"),
         )
         regions.append(
             Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)

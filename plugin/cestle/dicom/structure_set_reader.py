@@ -12,7 +12,7 @@ from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.facts import plain_text
 from cestle.dicom.files import StoredObject, read_whole
 from cestle.dicom.region_grids import cut_to_size
-from cestle.dicom.region_names import equipment, side_from_name, structure_from_name
+from cestle.dicom.region_names import equipment, side_from_name, structure_from_name, written_at
 from cestle.errors import GeometryError, HeaderError, LateralityError, NoRegionError
 from cestle.geometry import Grid
 from cestle.physics import Real
@@ -88,6 +88,7 @@ def read_structure_set(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Reg
             tool=equipment(dataset),
             creator=plain_text(dataset, "OperatorsName"),
             drawn_on=_drawn_on(dataset),
+            written=written_at(dataset, "StructureSetDate", "StructureSetTime"),
         )
         regions.append(
             Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)

@@ -109,3 +109,36 @@ def test_classes_may_differ_between_structures_but_not_between_sides():
     ]
     single = choose_regions([*atlas, pair[0]])
     assert [one.name for one in single.regions][:2] == ["hippocampus_left", "amygdala_left"]
+
+
+def drawn(side, written, structure=Structure.HIPPOCAMPUS):
+    """An expert's region of an object that was written then."""
+    source = RegionSource(
+        form=RegionForm.SEGMENTATION, creation="manual", identifier=written, written=written
+    )
+    plain = region(structure, side, RegionForm.SEGMENTATION)
+    return Region(structure=structure, side=side, fraction=plain.fraction, grid=GRID, source=source)
+
+
+@given(st.permutations(["20261120101500", "20261120101501", "20261121"]), st.sampled_from(Side))
+def test_what_was_drawn_last_replaces_what_was_drawn_before(times, side):
+    """In whatever order the objects are given; each one that is replaced is named."""
+    choice = choose_regions([drawn(side, time) for time in times])
+    assert [one.source.written for one in choice.regions] == ["20261121"]
+    assert len(choice.notes) == 2
+    assert all("was replaced" in note for note in choice.notes)
+
+
+def test_a_correction_of_one_side_keeps_the_other():
+    """The newer object has the left side only."""
+    first = [drawn(side, "20261120100000") for side in Side]
+    choice = choose_regions([*first, drawn(Side.LEFT, "20261120110000")])
+    written = {one.side: one.source.written for one in choice.regions}
+    assert written == {Side.LEFT: "20261120110000", Side.RIGHT: "20261120100000"}
+
+
+@pytest.mark.parametrize("times", [("", ""), ("", "20261120"), ("20261120", "20261120")])
+def test_without_a_later_one_nothing_is_chosen(times):
+    """Both are left, for the question which one is meant."""
+    choice = choose_regions([drawn(Side.LEFT, time) for time in times])
+    assert len(choice.regions) == 2
