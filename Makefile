@@ -54,6 +54,7 @@ chaos: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m faults.reliability $(SEED)
 
 fuzz: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3.0"
 	cd tests && for target in received facts paths; do \
 		../$(BIN)/python -m faults.fuzz $$target $(SECONDS) || exit 1; done
 
