@@ -2,6 +2,8 @@
 # make test    static checks and all tests; installs what they need
 # make check   static checks only: ruff, mypy --strict, layer contracts
 # make bench   speed and memory, printed with machine and versions
+# make fuzz    fuzzing of what is received, 30 s each target (SECONDS=600 for longer)
+# make chaos   kill processes by the hundred, counts into deploy/reliability.md
 # make lock    resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3
@@ -9,7 +11,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-out
 
-.PHONY: demo test check bench lock peers clean
+SECONDS ?= 30
+
+.PHONY: demo test check bench chaos fuzz lock peers clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +47,15 @@ test: check peers
 
 bench: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m benchmarks $(ONLY)
+
+fuzz: $(VENV)/.ready
+	cd tests && for target in received facts paths; do \
+		../$(BIN)/python -m faults.fuzz $$target $(SECONDS) || exit 1; done
+
+chaos: export OMP_NUM_THREADS = 1
+chaos: export OPENBLAS_NUM_THREADS = 1
+chaos: $(VENV)/.ready peers
+	cd tests && ../$(BIN)/python -m faults.reliability $(SEED)
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

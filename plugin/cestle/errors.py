@@ -50,6 +50,10 @@ class ProtocolError(InputError):
     """The acquisition is not the one that the rules describe."""
 
 
+class NoRegionError(ProtocolError):
+    """An object with regions holds none of the structures that are measured."""
+
+
 class LateralityError(InputError):
     """The stated side contradicts the geometry."""
 
@@ -77,8 +81,11 @@ class DeliveryError(CestleError):
         What was found, what was expected, what to do.
     permanent
         True when a repeat cannot help, so that no retry is made.
+    limited
+        True when a few repeats may help, but the destination is there and answers.
     """
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, *, permanent: bool, limited: bool = False) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.limited = limited

@@ -13,6 +13,7 @@ BENCHMARKS = (
     "accuracy",
     "fluid",
     "atlas",
+    "slab",
     "motion",
     "megapress",
     "coverage",
@@ -20,6 +21,7 @@ BENCHMARKS = (
     "self_test",
     "receiving",
     "loop",
+    "throughput",
 )
 
 

@@ -19,7 +19,7 @@ from cestle.service.status import list_studies
 from node import orthanc
 from node.rig import free_port, mr_instance, run_dcmtk, store, wait_until
 
-INSTANCES = 960
+INSTANCES = 640
 ASSOCIATIONS = (1, 4, 16)
 PIXELS = os.urandom(2 * 128 * 128)
 ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}

@@ -173,7 +173,7 @@ def faults_of_validator(path):
     ]
 
 
-@pytest.mark.parametrize(("volumetric", "groups"), [(True, 4), (False, 7)])
+@pytest.mark.parametrize(("volumetric", "groups"), [(True, 4), (False, 9)])
 def test_the_validator_of_pixelmed_finds_no_error(whole_set, tmp_path, volumetric, groups):
     """DicomSRValidator finds no error in the TID 1411 groups, and none in the TID 1501 groups."""
     path, found = projected(whole_set, tmp_path, volumetric=volumetric)

@@ -118,7 +118,7 @@ def test_a_faulty_object_is_held_back_and_the_study_says_so(monkeypatch, product
     broken(monkeypatch, *CASES[product])
     made = build_outputs(build.usual_analysis(), sources(), everything(), identity())
     sent = [item.product for item in made.objects]
-    gone = GONE_WITH.get(product, {product}) | {"mrs_page"}
+    gone = GONE_WITH.get(product, {product}) | {"mrs_page", "segmentation_t1"}
     assert sent == [name for name in PRODUCTS if name not in gone]
     reason = f"the object {product} was not sent: {CASES[product][2]} (type 1) is absent"
     assert any(line.startswith(reason) for line in made.results.reasons)

@@ -280,7 +280,7 @@ def test_the_composite_has_a_group_of_its_own(both, tmp_path):
     other = mega.analysis(onset_side=Side.RIGHT)
     report = pydicom.dcmread(written(tmp_path, other)["report"])
     assert "DAIGLUGABA" not in read_report(tmp_path / "dicom" / "05_report.dcm", CODES).numbers
-    assert reason_codes(report) == ["VOXELELSEWHERE"]
+    assert reason_codes(report) == ["NODATA", "NODATA", "VOXELELSEWHERE"]
 
 
 def reason_codes(report):

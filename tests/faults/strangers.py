@@ -1,5 +1,7 @@
 """Hostile and broken clients, each as a function that the tests and longer runs can call."""
 
+import select
+import socket
 import struct
 import threading
 from contextlib import contextmanager, suppress
@@ -160,32 +162,41 @@ def crowd(port, count, *, says=b"", source="127.0.0.1"):
             client.socket.close()
 
 
-def passers_by(port, count):
+def passers_by(port, count, *, together=50):
     """So many connections that are closed at once; how many could connect."""
     connected = 0
-    for _ in range(count):
-        with suppress(OSError), RawClient(port):
-            connected += 1
+    for _ in range(0, count, together):
+        clients = [socket.socket() for _ in range(together)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        waiting = set(clients)
+        while waiting:
+            _, ready, _ = select.select([], waiting, [], 10)
+            connected += sum(
+                one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 for one in ready
+            )
+            waiting = waiting - set(ready) if ready else set()
+        for client in clients:
+            client.close()
     return connected
 
 
 def stores(port, data_sets, *, source="127.0.0.1", calling="SCANNER"):
     """Send pairs of announced instance UID and data set; the status of each, None for an abort."""
-    found, client = [], None
-    for instance, content in data_sets:
-        if client is None:
-            client = RawClient(port, source=source)
+    found, waiting = [], iter(data_sets)
+    pair = next(waiting, None)
+    while pair is not None:
+        with RawClient(port, source=source) as client:
             client.send(association_request(calling))
             assert client.answer()[0] == 2
-        client.send(store_request(content, instance))
-        answer = client.answer()
-        status = None if answer is None else status_of(answer)
-        found.append(status)
-        if status is None:
-            client.socket.close()
-            client = None
-    if client is not None:
-        client.socket.close()
+            while pair is not None:
+                client.send(store_request(pair[1], pair[0]))
+                answer = client.answer()
+                found.append(None if answer is None else status_of(answer))
+                pair = next(waiting, None)
+                if found[-1] is None:
+                    break
     return found
 
 

@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,10 +65,16 @@ def write_instance(folder, number=1, **keywords):
 
 
 def free_port():
-    """A port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that nothing listens on.
+
+    It is below those that the system gives to outgoing connections, which could take it before
+    it is used.
+    """
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def node_config(folder, *, destinations=(("pacs", "PACS", 1),), extra="", **node) -> NodeConfig:

@@ -6,6 +6,8 @@ import os
 import pwd
 import tempfile
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cestle.cli.app import run
+from cestle.config.options import StudyOptions
 from cestle.errors import InputError, SpoolError
 from cestle.net.observer import Caller
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.heartbeat import read_heartbeats
 from cestle.service.node import Node
-from cestle.service.operate import reprocess, retry
+from cestle.service.operate import Wish, reprocess, retry
 from cestle.service.receiver_watch import ReceiverWatch
 from cestle.service.status import list_studies
 from cestle.spool.audit import (
@@ -125,8 +128,16 @@ def test_codes_are_those_of_the_standard():
         assert event.value[0] in MEANINGS
 
 
+def audit(file, *options):
+    """Exit code of `cestle audit`, and what it says."""
+    # Not by capsys: the engine keeps the stream that it finds when a node starts.
+    with redirect_stdout(StringIO()) as said, redirect_stderr(said):
+        code = run(["audit", "--config", str(file), *options])
+    return code, said.getvalue()
+
+
 @pytest.mark.peer
-def test_the_life_of_a_study_is_written_down(tmp_path, capsys):
+def test_the_life_of_a_study_is_written_down(tmp_path):
     """Who did what: each step of a study, a refusal, a person's wish; and the commands read it."""
     compute = FakeCompute(tmp_path / "compute")
     me = pwd.getpwuid(os.getuid()).pw_name
@@ -138,13 +149,13 @@ def test_the_life_of_a_study_is_written_down(tmp_path, capsys):
             assert store(node.port, files).returncode == 0
             wait_until(lambda: list_studies(config)[0].state == "done", what="the study")
             compute.mode(exit=2, reason="spoilt")
-            reprocess(config, STUDY, reason="again")
+            reprocess(config, STUDY, Wish(reason="again", options=StudyOptions(onset_side="left")))
             wait_until(lambda: list_studies(config)[0].state == "parked", what="the parking")
             retry(config, STUDY)
     file = tmp_path / "node.toml"
-    capsys.readouterr()
-    assert run(["audit", "--config", str(file), "--json"]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    code, said = audit(file, "--json")
+    assert code == 0
+    found = [json.loads(line) for line in said.splitlines()]
     steps = [one["event"] for one in found]
     assert steps[:2] == ["listener_started", "node_started"]
     assert steps[-3:] == ["listener_stopped", "node_stopped", "trail_read"]
@@ -166,23 +177,23 @@ def test_the_life_of_a_study_is_written_down(tmp_path, capsys):
     sent = by_event["delivery_ended"]
     assert (sent["detail"]["destination"], sent["outcome"]) == ("pacs", 0)
 
-    assert run(["audit", "--config", str(file), "--verify"]) == 0
-    assert "none changed or removed" in capsys.readouterr().out
-    noted = found[4]["hash"]
-    assert run(["audit", "--config", str(file), "--head", noted]) == 0
-    capsys.readouterr()
-    assert run(["audit", "--config", str(file), "--head", "0" * 64]) == 2
-    assert "has the noted hash" in capsys.readouterr().err
-    assert run(["audit", "--config", str(file), "--since", "yesterday"]) == 2
-    capsys.readouterr()
+    code, said = audit(file, "--verify")
+    assert code == 0
+    assert "none changed or removed" in said
+    assert audit(file, "--head", found[4]["hash"])[0] == 0
+    code, said = audit(file, "--head", "0" * 64)
+    assert code == 2
+    assert "has the noted hash" in said
+    assert audit(file, "--since", "yesterday")[0] == 2
 
     database = Database(config.node.data_dir / "journal.sqlite3")
     with database.transaction() as change:
         change("UPDATE audit SET actor = 'SCANNER' WHERE seq = ?", found[4]["seq"])
         change("UPDATE audit SET outcome = 4 WHERE seq = ?", found[4]["seq"])
     database.close()
-    assert run(["audit", "--config", str(file), "--verify"]) == 2
-    assert f"broken at entry {found[4]['seq']}:" in capsys.readouterr().err
+    code, said = audit(file, "--verify")
+    assert code == 2
+    assert f"broken at entry {found[4]['seq']}:" in said
 
 
 class BrokenTrail:

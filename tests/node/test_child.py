@@ -28,6 +28,8 @@ def request_file(tmp_path):
         "files": [str(text)],
         "out_dir": str(out),
         "predecessor": None,
+        "roi_files": [],
+        "options": {},
         "analysis": config.analysis.model_dump(mode="json"),
         "templates": config.templates.model_dump(mode="json"),
         "log_level": "info",

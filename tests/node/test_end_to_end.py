@@ -22,7 +22,7 @@ from phantoms import brain_7t
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("loop")]
 
-PRODUCTS = ["glucest_map", "segmentation", "secondary_capture", "report"]
+PRODUCTS = ["glucest_map", "segmentation", "segmentation_t1", "secondary_capture", "report"]
 PERSON = "Wáng^Xiǎo Dōng=王^小東"
 IDENTITY = ("Wáng", "王", "PID-4711-PLANTED")
 
@@ -67,7 +67,7 @@ def test_every_object_is_in_the_pacs(loop):
     _, pacs, study = loop
     assert [product for product, _, _ in outputs(study)] == PRODUCTS
     delivery = study.revisions[0].deliveries[0]
-    assert (delivery.sent, delivery.planned) == (4, 4)
+    assert (delivery.sent, delivery.planned) == (5, 5)
     for _, _, dataset in outputs(study):
         answer = pacs.found(
             "IMAGE",
@@ -79,13 +79,13 @@ def test_every_object_is_in_the_pacs(loop):
 
 
 def test_the_study_is_found_under_its_patient(loop):
-    """C-FIND by Patient ID finds the study with four instances and its name byte for byte."""
+    """C-FIND by Patient ID finds the study with five instances and its name byte for byte."""
     _, pacs, study = loop
     answer = pacs.found(
         "STUDY", PatientID=IDENTITY[2], StudyInstanceUID="", NumberOfStudyRelatedInstances=""
     )
     assert study.study_instance_uid in answer
-    assert "[4" in answer
+    assert "[5" in answer
     for _, _, dataset in outputs(study):
         assert str(dataset.PatientName) == PERSON
 
@@ -214,7 +214,7 @@ def test_a_spoilt_study_is_parked_and_the_next_one_is_done(tmp_path, quiet_phant
                 what="the second study",
             )
     assert done.study_instance_uid != parked.study_instance_uid
-    assert len(pacs.files()) == 4
+    assert len(pacs.files()) == 5
 
 
 def test_real_uih_images_are_received_and_parked(tmp_path, shared_data):

@@ -93,6 +93,16 @@ def test_an_interrupted_job_goes_on_without_counting_as_failure(engine):
     assert recorder.given_up == []
 
 
+def test_what_the_machine_caused_is_repeated_without_end(engine, monkeypatch):
+    """An attempt that is put off counts as no failure, however often it happens."""
+    monkeypatch.setattr("cestle.engine.durable._LATER_SECONDS", 0.01)
+    recorder = Recorder([Ending.LATER] * 8)
+    engine.start([recorder.kind()])
+    engine.submit("work", "k", {})
+    wait_until(lambda: len(recorder.payloads) == 9 and not engine.holds("k"))
+    assert recorder.given_up == []
+
+
 def test_nothing_is_pickled_and_commits_are_synchronous(tmp_path):
     """The engine's database is in WAL mode and holds its payloads as JSON."""
     engine = DurableEngine(tmp_path / "engine.sqlite3", polling_s=0.02)

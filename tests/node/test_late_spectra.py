@@ -11,6 +11,7 @@ from node.rig import ROOT, FakeCompute, mr_instance, node_config, store, wait_un
 from phantoms.spectroscopy_builder import instances, noise, spectrum, uih_mega
 
 pytestmark = pytest.mark.peer
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 QUICK = Pauses(first_s=0.1, longest_s=0.1, total_s=0.25)
 # Images without spectra lack much of a GluCEST study, so they are processed after 0.6 s.
 TIMES = "[study]\nquiet_seconds = 0.3\npartial_quiet_seconds = 0.6\n"
@@ -68,6 +69,31 @@ def image(number):
     made = mr_instance(number)
     made.SeriesDescription = "B0Map"
     return made
+
+
+def regions(number):
+    """A segmentation of the study, as far as its header."""
+    made = mr_instance(number, series=f"{ROOT}.1.{number}")
+    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = SEGMENTATION
+    made.Modality = "SEG"
+    return made
+
+
+def test_newer_regions_make_a_revision(rig):
+    """Regions after the images are revision 2, newer ones revision 3, the same again none."""
+    compute = rig[2]
+    send(rig, image(1), image(2))
+    settled(rig, instances=2, revisions=1)
+    send(rig, regions(71))
+    settled(rig, instances=3, revisions=2)
+    send(rig, regions(72))
+    found = settled(rig, instances=4, revisions=3)
+    assert found.revisions[2].cause.startswith("late or changed instances")
+    assert [one.predecessor for one in found.revisions] == [None, 1, 2]
+    send(rig, regions(72))
+    settled(rig, instances=4, revisions=3)
+    assert len(compute.calls) == 3
+    assert f"{ROOT}.1.9.72" in {uid_of(file) for file in compute.calls[2]["files"]}
 
 
 def test_late_spectra_make_a_revision_and_their_picture_makes_none(rig):

@@ -5,11 +5,12 @@ import signal
 
 import pytest
 
+from cestle.config.options import StudyOptions
 from cestle.engine.jobs import Pauses
 from cestle.errors import ConfigError, InputError, SpoolError
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.node import Node
-from cestle.service.operate import echo, reprocess, retry
+from cestle.service.operate import Wish, echo, reprocess, retry
 from cestle.service.receivers import Receivers
 from cestle.service.status import list_studies, study_status
 from node.rig import (
@@ -95,16 +96,17 @@ def test_life_of_a_study(node, config, pacs, compute, tmp_path):
     assert "two contents" in third.revisions[2].cause
     assert len(compute.calls[2]["files"]) == 4
 
-    # Sent to the other title: processed again although nothing is new.
-    redo = store(node.port, [tmp_path / "in" / "0001.dcm"], called="CESTLE_REDO")
-    assert redo.returncode == 0
+    # Sent to the other title with an instance that is new: processed with it.
+    late = write_instance(tmp_path / "in", 5)
+    assert store(node.port, [late], called="CESTLE_REDO").returncode == 0
     fourth = wait_until(state_is(config, "done", 4), what="revision 4")
     assert fourth.revisions[3].cause.startswith("sent to CESTLE_REDO")
 
-    # Asked for by a person, with a reason.
-    reprocess(config, STUDY, reason="new\ntemplates")
+    # Asked for by a person in another way, with a reason.
+    wish = Wish(reason="new\nside", options=StudyOptions(onset_side="left"))
+    reprocess(config, STUDY, wish)
     fifth = wait_until(state_is(config, "done", 5), what="revision 5")
-    assert fifth.revisions[4].cause.startswith("asked for: new templates")
+    assert fifth.revisions[4].cause.startswith("asked for: new side")
     assert fifth.revisions[4].predecessor == 4
 
 
@@ -235,12 +237,12 @@ def test_questions_about_what_is_not_there(tmp_path, pacs):
     for ask in (
         lambda: study_status(config, "1.2.3"),
         lambda: retry(config, "1.2.3"),
-        lambda: reprocess(config, "1.2.3", reason="x"),
+        lambda: reprocess(config, "1.2.3", Wish(reason="x")),
     ):
         with pytest.raises(InputError, match=r"nothing of study 1\.2\.3"):
             ask()
     with pytest.raises(InputError, match="no reason"):
-        reprocess(config, "1.2.3", reason=" ")
+        reprocess(config, "1.2.3", Wish(reason=" "))
     with pytest.raises(ConfigError, match="expected one of: pacs"):
         echo(config, "elsewhere")
     assert echo(config, "pacs") > 0

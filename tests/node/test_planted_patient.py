@@ -31,7 +31,8 @@ pytestmark = [
 ]
 SETTINGS = (
     "[study]\nquiet_seconds = 0.3\npartial_quiet_seconds = 0.6\n"
-    '[web]\nport = 0\n[logging]\nlevel = "debug"\n[analysis]\ntissue_from_t1 = false\n'
+    '[web]\nport = 0\n[logging]\nlevel = "debug"\n'
+    "[analysis]\ntissue_from_t1 = false\nregistration = false\n"
 )
 NAME, IDENTITY, BIRTH, ACCESSION = PLANTED
 
@@ -150,3 +151,19 @@ def test_the_patient_was_really_there(surfaces):
         *("instance refused", "unreadable instance kept apart", "association refused"),
         *("computing", "study parked", "delivery", "instance kept", "audit trail"),
     } <= events
+
+
+def test_steps_of_the_computation_are_measured(surfaces):
+    """The child's own steps reach the figures; together they last no longer than the child."""
+    found, _, _ = surfaces
+    lines = [line.rsplit(" ", 1) for line in found["pages"].splitlines()]
+    figures = {line[0]: line[1] for line in lines if len(line) == 2}
+
+    def step(name, what):
+        return float(figures[f'cestle_step_seconds_{what}{{step="{name}"}}'])
+
+    assert step("making", "count") == 1.0, "only the good study has results"
+    assert step("computation", "count") == 3.0
+    parts = [step(name, "sum") for name in ("reading", "computing", "making")]
+    assert min(parts) > 0.0
+    assert sum(parts) < step("computation", "sum")

@@ -16,7 +16,7 @@ from cestle.errors import ConfigError
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.certificates import expiry
 from cestle.service.layout import DataFolder
-from cestle.service.preflight import NETWORK_FILE_SYSTEMS, file_system_of, machine_remarks
+from cestle.service.preflight import machine_remarks
 from cestle.spool.database import VERSION, Database
 from node.rig import free_port, need_program, node_config
 
@@ -120,23 +120,13 @@ def test_a_folder_that_is_a_file(tmp_path):
     assert "is a file, expected a folder" in faults[0]
 
 
-def test_the_file_system_of_a_path():
-    """The longest mount point above a path counts, not the longest common text."""
-    assert file_system_of(Path("/var/lib/cestle"), MOUNTS) == "ext4"
-    assert file_system_of(Path("/data/cestle"), MOUNTS) == "nfs4"
-    assert file_system_of(Path("/data/local disk/cestle"), MOUNTS) == "xfs"
-    assert file_system_of(Path("/database/x"), MOUNTS) == "btrfs"
-    assert {"nfs4", "cifs"} <= NETWORK_FILE_SYSTEMS
-    assert "ext4" not in NETWORK_FILE_SYSTEMS
-
-
 def test_sqlite_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
     """SQLite on NFS is a fault; PostgreSQL with the spool there is none."""
     mounts = tmp_path / "mounts"
     mounts.write_text(f"22 1 0:1 / / rw - ext4 x rw\n23 22 0:2 / {tmp_path} rw - nfs4 s:/e rw\n")
     monkeypatch.setattr("cestle.service.preflight._MOUNTS", mounts)
     config = node_config(tmp_path, extra="[web]\nport = 0\n")
-    code, [fault], _ = check(tmp_path)
+    [fault], _ = look(config)
     assert "is on nfs4, expected a local disk" in fault
     url = f'[web]\nport = 0\n[engine]\ndatabase_url = "postgresql://x@127.0.0.1:{free_port()}/x"\n'
     config = node_config(tmp_path, extra=url)

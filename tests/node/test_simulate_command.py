@@ -26,7 +26,7 @@ def test_a_study_has_spectra_of_the_side_and_ratios_asked_for(tmp_path):
     options = ["--mrs-encoding", "frames", "--mrs-side", "right", "--gaba-cr", "0.15"]
     options += ["--glx-cr", "0.3", "--mrs-transients", "12", "--mrs-drift", "5", "--mrs-moved", "2"]
     options += ["--mrs-linewidth", "8.5", "--mrs-snr", "90", "--no-mrs-water", "--seed", "4"]
-    assert run(["simulate", "--out", str(out), *options]) == 0
+    assert run(["simulate", "--out", str(out), "--no-regions", *options]) == 0
     truth = truth_of(out)
     assert set(truth) == {*KEYS, "mrs"}
     mrs = truth["mrs"]
@@ -42,6 +42,7 @@ def test_a_study_has_spectra_of_the_side_and_ratios_asked_for(tmp_path):
     (path,) = (out / "mrs").iterdir()
     assert int(pydicom.dcmread(path).NumberOfFrames) == 12
     assert not (out / "mrs_water").exists()
+    assert not (out / "seg_t1").exists()
 
 
 def test_without_spectra_the_study_is_as_before(tmp_path):

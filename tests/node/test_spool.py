@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from cestle.errors import HeaderError, SpoolError
 from cestle.net.instances import ReceivedInstance
 from cestle.service.intake import Intake
-from cestle.spool.database import Database
+from cestle.spool.database import Database, watchful_url
 from cestle.spool.files import SpoolFiles, require_uid
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import TRANSITIONS, Event, RevisionState, next_state
+from cestle.spool.lifecycle import TRANSITIONS, DeliveryState, Event, RevisionState, next_state
+from cestle.spool.records import DeliveryItem
 from node.rig import mr_instance, node_config
 
 
@@ -35,7 +36,10 @@ def journal(database_place):
 def intake(files, journal):
     ticks = iter(range(1, 1000))
     return Intake(
-        files=files, journal=journal, redo_ae_title="REDO", clock=lambda: float(next(ticks))
+        files=files,
+        journal=journal,
+        redo_ae_title="REDO",
+        clock=lambda: float(next(ticks)),
     )
 
 
@@ -130,6 +134,28 @@ def test_a_late_arrival_prevents_closing(intake, journal):
     assert journal.study("1.2.3").collecting
 
 
+def test_an_attempt_that_was_overtaken_is_not_recorded(intake, journal):
+    """A delivery that fails after its objects were asked for again leaves the new one alone."""
+    intake.store(received())
+    study = journal.study("1.2.3")
+    revision = journal.open_revision(study, inputs=(), used=frozenset(), cause="x", now=9.0)
+    revision = journal.advance(revision, Event.START, now=9.0)
+    item = DeliveryItem(sop_instance_uid="2.25.1", path="a.dcm")
+    journal.plan_deliveries(revision, {"pacs": [item]}, reason="", now=9.0)
+    [first] = journal.deliveries("1.2.3", 1)
+    journal.acknowledge(first, "2.25.1", now=9.0)
+    assert journal.ask_for_revision("1.2.3", why="again", now=10.0)
+    study, revision = journal.study("1.2.3"), journal.revision("1.2.3", 1)
+    plan = {"pacs": [item], "other": [item]}
+    assert journal.deliver_again(study, revision, plan, why="again", now=10.0)
+    journal.note_delivery(first, DeliveryState.SET_ASIDE, reason="too late", now=11.0)
+    found = {one.destination: one for one in journal.deliveries("1.2.3", 1)}
+    assert found["pacs"].state is found["other"].state is DeliveryState.WAITING
+    assert (found["pacs"].run, found["pacs"].sent, found["pacs"].reason) == (2, 0, "")
+    assert journal.revision("1.2.3", 1).state is RevisionState.DELIVERING
+    assert not journal.study("1.2.3").collecting
+
+
 def test_after_a_crash_files_and_rows_agree(intake, files, journal):
     """A file without a row is removed, a row without a file is forgotten and can come again."""
     for number in (1, 2):
@@ -200,14 +226,28 @@ def test_a_password_is_not_shown():
     assert "planted-secret" not in str(fault.value)
 
 
+def test_a_cut_network_is_noticed():
+    """Connections get limits unless the address sets its own."""
+    url = watchful_url("postgresql://u:secret@host:1/base?tcp_user_timeout=5")
+    assert url.startswith("postgresql://u:secret@host:1/base?")
+    assert "tcp_user_timeout=5" in url
+    assert "tcp_user_timeout=20000" not in url
+    assert "keepalives_idle=10" in url
+
+
 @given(st.lists(st.sampled_from(list(Event)), max_size=12))
 def test_a_finished_revision_stays_finished(events):
-    """No event leads out of DONE, and every state is reachable only by the table."""
+    """Only a person leads out of DONE, and every state is reachable only by the table."""
     state = RevisionState.QUEUED
     for event in events:
         after = next_state(state, event)
         assert after is None or (state, event) in TRANSITIONS
-        assert state is not RevisionState.DONE or after is None
+        assert (
+            state is not RevisionState.DONE
+            or after is None
+            or event in (Event.REPEAT, Event.REDELIVER)
+        )
+        assert not (event is Event.REPEAT and after is not None and after.computing)
         state = after or state
 
 

@@ -43,7 +43,7 @@ def served(tmp_path_factory):
     compute = FakeCompute(folder / "compute")
     with PacsStandIn(folder / "pacs") as pacs:
         destinations = [("pacs", "PACS", pacs.port), ("archive", "ARCHIVE", 1)]
-        node_config(folder, destinations=destinations, extra=_quick() + WEB)
+        node_config(folder, destinations=destinations, extra=_quick() + WEB, receivers=2)
         node = ServedNode(folder, compute=compute.command)
         yield node, folder
         assert node.end() == 0, node.log.read_text()
@@ -68,7 +68,12 @@ def test_figures_follow_what_happens(served):
     node.until('cestle_deliveries{destination="pacs",state="delivered"}', 1.0)
     node.until('cestle_instances_received_total{arrival="conflicting"}', 1.0)
     node.until('cestle_associations_refused_total{reason="called_title_not_recognised"}', 1.0)
+    node.until('cestle_destination_state{destination="archive",state="open"}', 1.0)
     found = node.metrics()
+    assert found['cestle_destination_state{destination="archive",state="closed"}'] == 0.0
+    assert found['cestle_destination_state{destination="pacs",state="closed"}'] == 1.0
+    assert found['cestle_destination_down_seconds{destination="pacs"}'] == 0.0
+    assert found["cestle_commitments_open"] == 0.0
     assert found['cestle_instances_received_total{arrival="new"}'] == 2.0
     assert found['cestle_instances_received_total{arrival="repeated"}'] == 1.0
     assert found["cestle_associations_accepted_total"] == 3.0
@@ -104,15 +109,14 @@ def test_ready_is_said_with_reasons(served):
 def test_a_receiver_that_hangs_is_not_ready(served):
     """A stopped receiver makes the node not ready within its heartbeat; going on mends it."""
     node, folder = served
-    [pid] = {
-        int(file.name.split("-")[1]) for file in (folder / "data" / "run").glob("receiver-*.json")
-    }
+    files = (folder / "data" / "run").glob("receiver-*.json")
+    pid, _ = sorted(int(file.name.split("-")[1]) for file in files)
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_until(lambda: node.ready()[0] == 503, what="not ready")
         _, body = node.ready()
-        assert body["checks"]["receivers"]["reason"] == "0 of 1 receivers listen"
-        assert node.metrics()["cestle_receivers_alive"] == 0.0
+        assert body["checks"]["receivers"]["reason"] == "1 of 2 receivers listen"
+        assert node.metrics()["cestle_receivers_alive"] == 1.0
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: node.ready()[0] == 200, what="ready")
@@ -206,6 +210,68 @@ def test_supervisor_is_told(tmp_path):
         while told == b"WATCHDOG=1":
             told = supervisor.recv(100)
         assert told == b"STOPPING=1"
+
+
+@pytest.mark.peer
+def test_each_role_answers_for_itself(tmp_path):
+    """A receiver alone and a worker alone have pages of their own, with what concerns them."""
+    compute = FakeCompute(tmp_path / "compute")
+    with PacsStandIn(tmp_path / "pacs") as pacs:
+        node_config(tmp_path, destinations=[("pacs", "PACS", pacs.port)], extra=_quick() + WEB)
+        receiver = ServedNode(tmp_path, role="receive")
+        try:
+            status, body = receiver.ready()
+            assert (status, body["role"]) == (200, "receive")
+            assert {"receivers", "audit"} <= body["checks"].keys()
+            assert not {"worker", "engine"} & body["checks"].keys()
+            assert store(receiver.port, [write_instance(tmp_path / "in", 1)]).returncode == 0
+            worker = ServedNode(tmp_path, role="work", compute=compute.command)
+            try:
+                wait_until(lambda: worker.ready()[0] == 200, what="queues that are looked at")
+                body = worker.ready()[1]
+                assert body["role"] == "work"
+                assert {"worker", "engine"} <= body["checks"].keys()
+                assert not {"receivers", "audit"} & body["checks"].keys()
+                worker.until('cestle_revisions{state="done"}', 1.0)
+                assert worker.metrics()["cestle_associations_accepted_total"] == 0.0
+                counted = 'cestle_instances_received_total{arrival="new"}'
+                receiver.until(counted, 1.0)
+                assert receiver.metrics()['cestle_revisions{state="done"}'] == 1.0
+            finally:
+                assert worker.end() == 0
+        finally:
+            assert receiver.end() == 0
+
+
+@pytest.mark.peer
+def test_a_database_that_is_away_is_said(tmp_path, postgres):
+    """While PostgreSQL is away the node is alive, not ready, and takes nothing; then it goes on."""
+    url = postgres.fresh()
+    node_config(tmp_path, extra=f'{WEB}[engine]\ndatabase_url = "{url}"\n')
+    node = ServedNode(tmp_path, role="receive")
+    file = write_instance(tmp_path / "in", 1)
+    try:
+        assert node.ready()[0] == 200
+        postgres.stop()
+        try:
+            wait_until(lambda: node.ready()[0] == 503, what="not ready")
+            _, body = node.ready()
+            assert "cannot be read" in body["checks"]["database"]["reason"]
+            assert "cestle@" not in json.dumps(body)
+            assert node.get("/health/live")[0] == 200
+            found = node.metrics()
+            assert found["cestle_database_up"] == 0.0
+            assert "cestle_studies" not in found
+            assert found["cestle_disk_free_bytes"] > 0.0
+            assert store(node.port, [file]).returncode != 0
+        finally:
+            postgres.start()
+        wait_until(lambda: node.ready()[0] == 200, what="ready")
+        node.until('cestle_instances_refused_total{status="0xA700"}', 1.0)
+        assert store(node.port, [file]).returncode == 0
+        node.until("cestle_instances_stored", 1.0)
+    finally:
+        assert node.end() == 0
 
 
 def test_a_port_in_use_ends_the_start():

@@ -17,7 +17,9 @@ _MIDDLE_SHARE: Final = 0.25
 """The errors of a median are those of the mean of the middle half, a little more than its own:
 of equal normal values its standard error is 1.25, and that of the half 1.41, times the mean's."""
 
-_MOSTLY: Final = 0.5
+MOSTLY: Final = 0.5
+LEAST_MOSTLY: Final = 20
+"""Voxels that lie mostly in a region, below which their mean is not given."""
 _IN_PLANE: Final = np.array([[[False, True, False], [True, True, True], [False, True, False]]])
 
 
@@ -28,6 +30,10 @@ class RegionEstimator(StrEnum):
     MEDIAN = "median"
     TRIMMED = "trimmed"
     RATIO_OF_MEANS = "ratio_of_means"
+    THRESHOLD = "threshold_0.5"
+    """Mean of the voxels of which the region holds at least half, as a reader would draw it."""
+    REGRESSION = "regression"
+    """What a joint fit of all regions and tissues says; see `region_statistics`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +56,9 @@ class RegionStatistic:
         Σw over valid voxels / Σw.
     largest_fraction
         Largest share of one valid voxel.
+    threshold_mean
+        Mean over valid voxels that lie mostly in the region, whatever stands for it; None with
+        fewer than `LEAST_MOSTLY` of them [unit of the map].
     """
 
     value: float
@@ -61,6 +70,7 @@ class RegionStatistic:
     effective_voxels: float
     valid_fraction: float
     largest_fraction: float
+    threshold_mean: float | None = None
 
 
 def region_statistic(
@@ -108,6 +118,7 @@ def region_statistic(
     median = weighted_quantile(x, weight, 0.5)
     ranked = None if reference is None else reference[used]
     chosen = _chosen_weight(estimator, x, weight, ranked)
+    mostly = weight >= MOSTLY
     spread = np.zeros(values.shape)
     spread[used] = chosen
     return RegionStatistic(
@@ -120,6 +131,7 @@ def region_statistic(
         effective_voxels=total**2 / float(np.sum(weight**2)),
         valid_fraction=total / everything,
         largest_fraction=float(weight.max()),
+        threshold_mean=float(x[mostly].mean()) if mostly.sum() >= LEAST_MOSTLY else None,
     )
 
 
@@ -140,7 +152,7 @@ def eroded(fraction: Real, voxels: int) -> Real:
     """
     if voxels == 0:
         return fraction
-    core = binary_erosion(fraction >= _MOSTLY, structure=_IN_PLANE, iterations=voxels)
+    core = binary_erosion(fraction >= MOSTLY, structure=_IN_PLANE, iterations=voxels)
     kept: Real = np.where(core, fraction, 0.0)
     return kept
 
@@ -173,6 +185,15 @@ def _chosen_weight(
                 "choose the mean."
             )
         chosen = weight * reference
+    elif estimator is RegionEstimator.THRESHOLD:
+        chosen = np.where(weight >= MOSTLY, 1.0, 0.0)
+        if chosen.sum() < LEAST_MOSTLY:
+            raise NumericalError(
+                f"{chosen.sum():.0f} voxels lie mostly in the region, at least {LEAST_MOSTLY} are "
+                "needed; choose the mean."
+            )
+    elif estimator is RegionEstimator.REGRESSION:
+        raise NumericalError("the regression needs all regions together.")
     elif estimator is not RegionEstimator.MEAN:
         cut = _MIDDLE_SHARE if estimator is RegionEstimator.MEDIAN else TRIMMED_SHARE
         chosen = _without_tails(values, weight, cut)

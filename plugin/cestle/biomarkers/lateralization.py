@@ -86,6 +86,8 @@ class LateralizationResult:
         when the standard error is unknown.
     reasons
         Why the call is what it is, in words.
+    preliminary
+        Whether it rests on regions that nobody verified.
     """
 
     call: Call
@@ -98,6 +100,7 @@ class LateralizationResult:
     margin: float | None
     probability_left: float | None
     reasons: tuple[str, ...]
+    preliminary: bool = False
 
 
 def lateralize(
@@ -160,6 +163,40 @@ def withhold(result: LateralizationResult, reasons: tuple[str, ...]) -> Laterali
     if not reasons:
         return result
     return replace(result, call=Call.INDETERMINATE, reasons=(*reasons, *result.reasons))
+
+
+def as_preliminary(
+    result: LateralizationResult, score: Estimate | None, *, least_margin: float
+) -> LateralizationResult:
+    """Mark a call as preliminary; none is left close to the cut-off, whatever the policy.
+
+    Parameters
+    ----------
+    result
+        The call.
+    score
+        The index that it rests on; None when it could not be computed.
+    least_margin
+        Smallest distance from the cut-off that a call needs, where the interval is narrower [1].
+    """
+    said = "the regions are automatic and unverified, so this is preliminary"
+    if score is None or result.margin is None:
+        return replace(result, preliminary=True, reasons=(*result.reasons, said))
+    interval = score.ci95
+    # Without an interval nothing is known about the noise, so that no distance is far enough.
+    half_width = float("inf") if interval is None else (interval[1] - interval[0]) / 2.0
+    if abs(result.margin) >= max(half_width, least_margin):
+        return replace(result, preliminary=True, reasons=(*result.reasons, said))
+    needed = f"{max(half_width, least_margin):.4f}" if interval else "more than the unknown noise"
+    return replace(
+        result,
+        call=Call.INDETERMINATE,
+        preliminary=True,
+        reasons=(
+            *result.reasons,
+            f"{said}; no side is called; a distance of {needed} from the cut-off was needed",
+        ),
+    )
 
 
 def _excludes(score: Estimate, cutoff: float) -> bool:

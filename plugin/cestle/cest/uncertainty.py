@@ -91,6 +91,8 @@ class ErrorBudget:
         Of what registration leaves.
     partial_volume
         Of the place of the region; through-plane shifts are not included.
+    region
+        Of outlines that nobody verified; None for others, whose error is not known.
     """
 
     noise: float | None
@@ -98,6 +100,7 @@ class ErrorBudget:
     b1: float | None
     motion: float | None
     partial_volume: float | None
+    region: float | None = None
 
     @property
     def total(self) -> float | None:

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 import typer
 
 import cestle
+from cestle.cli.again import reprocess, run_now
 from cestle.cli.basis import simulate_basis
 from cestle.cli.calibration import calibrate_b1
 from cestle.cli.demonstration import demo
 from cestle.cli.export import export
-from cestle.cli.node import audit, check, echo, reprocess, retry, serve, status
+from cestle.cli.node import audit, check, destinations, echo, retry, serve, status
+from cestle.cli.pulling import pull
 from cestle.cli.simulation import simulate
 from cestle.cli.study import inspect, learn, process
 from cestle.errors import CestleError, ConfigError, InputError
@@ -52,8 +54,11 @@ app.command("calibrate-b1")(calibrate_b1)
 app.command("simulate-basis")(simulate_basis)
 app.command()(status)
 app.command()(reprocess)
+app.command("run")(run_now)
+app.command()(pull)
 app.command()(retry)
 app.command()(echo)
+app.command()(destinations)
 app.command()(check)
 app.command()(audit)
 app.command()(export)

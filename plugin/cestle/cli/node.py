@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cestle.cli.options import ConfigFile, JsonFlag, StudyUid
+from cestle.cli.options import ConfigFile, JsonFlag
 
 if TYPE_CHECKING:
-    from cestle.service.status import StudyStatus
+    from cestle.service.status import DestinationStatus, StepStatus, StudyStatus
 
 
 class Part(StrEnum):
@@ -71,29 +71,35 @@ def status(
     return 0
 
 
-def reprocess(
-    study: StudyUid,
-    config: ConfigFile,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")],
-) -> int:
-    """Ask for a new revision of a study; its report names the one before."""
-    from cestle.config.node import load_node_config
-    from cestle.service.operate import reprocess as run
+class Again(StrEnum):
+    """The step from which a revision is done again."""
 
-    run(load_node_config(config), study, reason=reason)
-    typer.echo("asked for; cestle status shows the new revision", err=True)
-    return 0
+    COMPUTE = "compute"
+    DELIVER = "deliver"
 
 
 def retry(
     config: ConfigFile,
     study: Annotated[str | None, typer.Argument(help="Study Instance UID; all without.")] = None,
+    step: Annotated[
+        Again | None,
+        typer.Option("--from", help="Do the latest revision again from here, whatever its state."),
+    ] = None,
+    destination: Annotated[
+        str, typer.Option("--destination", help="With --from deliver: only to this one.")
+    ] = "",
 ) -> int:
     """Try again what was parked, failed or could not be delivered."""
     from cestle.config.node import load_node_config
+    from cestle.service.operate import Step
     from cestle.service.operate import retry as run
 
-    asked = run(load_node_config(config), study)
+    asked = run(
+        load_node_config(config),
+        study,
+        step=None if step is None else Step(step.value),
+        destination=destination,
+    )
     typer.echo("\n".join(asked) if asked else "nothing is set aside", err=not asked)
     return 0
 
@@ -101,12 +107,25 @@ def retry(
 def echo(
     destination: Annotated[str, typer.Argument(help="Name of a destination.")], config: ConfigFile
 ) -> int:
-    """C-ECHO to a destination."""
+    """See whether a destination answers: C-ECHO, or a web request."""
     from cestle.config.node import load_node_config
     from cestle.service.operate import echo as run
 
     seconds = run(load_node_config(config), destination)
     typer.echo(f"{destination} answered in {1000.0 * seconds:.0f} ms")
+    return 0
+
+
+def destinations(config: ConfigFile, as_json: JsonFlag = False) -> int:
+    """Show the state of each destination and what waits for it."""
+    from cestle.config.node import load_node_config
+    from cestle.service.status import list_destinations
+
+    found = list_destinations(load_node_config(config))
+    if as_json:
+        typer.echo(json.dumps([one.to_json() for one in found], indent=1))
+    else:
+        typer.echo("\n".join(line for one in found for line in _destination_lines(one)))
     return 0
 
 
@@ -181,20 +200,51 @@ def audit(
     return 0
 
 
+def _destination_lines(destination: "DestinationStatus") -> list[str]:
+    state = {"closed": "in use", "open": "down", "half_open": "being tried"}[destination.state]
+    if destination.down_since:
+        state += f" since {destination.down_since}"
+    if destination.next_look:
+        state += f", next look at {destination.next_look}"
+    lines = [
+        f"{destination.name}  {state}  ({destination.address})",
+        f"  {destination.waiting} deliveries waiting, {destination.committing} not yet committed"
+        + (f", the oldest of {destination.oldest}" if destination.oldest else ""),
+        f"  last success {destination.last_success or 'never'}, last echo "
+        f"{destination.last_echo or 'never'}",
+    ]
+    return lines + ([f"  {destination.reason}"] if destination.reason else [])
+
+
+def _step_line(step: "StepStatus") -> str:
+    took = "goes on" if step.seconds is None else f"{step.seconds:.1f} s"
+    times = f", attempt {step.attempts}" if step.attempts > 1 else ""
+    return f"{step.name}  {took}{times}" + (f": {step.note}" if step.note else "")
+
+
 def _study_lines(study: "StudyStatus") -> list[str]:
     reason = f": {study.reason}" if study.reason else ""
     lines = [
         f"{study.study_instance_uid}  {study.state}{reason}",
         f"  {study.instances} instances, last {study.last_arrival}"
-        + (f", {study.conflicts} conflicting" if study.conflicts else ""),
+        + (f", {study.conflicts} conflicting" if study.conflicts else "")
+        + (f", {study.cleaned} removed by age" if study.cleaned else ""),
     ]
     for revision in study.revisions:
         why = f": {revision.reason}" if revision.reason else ""
-        lines.append(f"  revision {revision.number}  {revision.state}{why}  ({revision.cause})")
+        gone = f", results removed {revision.cleaned}" if revision.cleaned else ""
+        lines.append(f"  revision {revision.number}  {revision.state}{gone}{why}")
+        before = "" if revision.predecessor is None else f", replaces {revision.predecessor}"
+        lines.append(f"    {revision.created}{before}: {revision.cause}")
+        lines += [f"    with {words}" for words in revision.asked_for]
+        if revision.repeated:
+            lines.append(f"    again: {revision.repeated}")
+        lines += [f"    {_step_line(step)}" for step in revision.steps]
         for delivery in revision.deliveries:
             left = f": {delivery.reason}" if delivery.reason else ""
+            kept = f", {delivery.committed} committed" if delivery.committed else ""
             lines.append(
                 f"    {delivery.destination}  {delivery.state}  "
-                f"{delivery.sent} of {delivery.planned} sent{left}"
+                f"{delivery.sent} of {delivery.planned} sent{kept}{left}"
             )
     return lines

@@ -34,6 +34,10 @@ def simulate(
     b1_spread: Annotated[
         float, typer.Option(help="Relative B1 runs from 1 - this to 1 + this.", min=0.0, max=0.5)
     ] = 0.1,
+    regions: Annotated[
+        bool,
+        typer.Option("--regions/--no-regions", help="With a segmentation on the T1, or not."),
+    ] = True,
     mrs: Annotated[
         bool, typer.Option("--mrs/--no-mrs", help="With MEGA-PRESS of one hippocampus, or not.")
     ] = True,
@@ -71,7 +75,13 @@ def simulate(
     ] = _USUAL_BASIS,
 ) -> int:
     """Write a synthetic 5T study with known truth, in the reference encoding."""
-    from cestle.dicom.simulated import EncodingOptions, SpectroscopyForm, as_stored, write_study
+    from cestle.dicom.simulated import (
+        EncodingOptions,
+        RegionObject,
+        SpectroscopyForm,
+        as_stored,
+        write_study,
+    )
     from cestle.phantom.mega_settings import MegaSimulation
     from cestle.phantom.megapress import simulate_mega
     from cestle.phantom.study import SimulationSettings
@@ -111,7 +121,9 @@ def simulate(
         progress("computing the phantom")
         study = simulate_study(study_settings)
         progress("writing the DICOM files")
-        files = write_study(study, out, encoding=EncodingOptions(spectroscopy=form), mega=mega)
+        drawn = (RegionObject.SEG_ON_T1,) if regions else ()
+        encoding = EncodingOptions(spectroscopy=form, regions=drawn)
+        files = write_study(study, out, encoding=encoding, mega=mega)
     typer.echo(f"{len(files)} files in {out}, truth in {out / 'truth.json'}")
     return 0
 

@@ -9,6 +9,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -83,9 +84,31 @@ def _database_url(text: str) -> str:
     return text
 
 
-def _no_commitment(value: bool) -> bool:
-    if value:
-        raise ValueError("this version does not ask for storage commitment; set it to false")
+def _ae_title_or_none(text: str) -> str:
+    return _ae_title(text) if text else text
+
+
+def _web_url(text: str) -> str:
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        odd = parts.username is not None or bool(parts.query) or bool(parts.fragment)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        odd = known = False
+    if odd or not known:
+        raise ValueError(
+            "expected the root of a DICOMweb service, such as https://pacs.example/dicom-web, "
+            "without user, password and query"
+        )
+    return text.rstrip("/")
+
+
+def _needed_without_url(value: Any, info: ValidationInfo) -> Any:
+    if not value and not info.data.get("stow_url"):
+        raise ValueError(f"expected {info.field_name}, or a stow_url in its place")
     return value
 
 
@@ -138,17 +161,75 @@ class Destination(_Section):
     """A system that the results are sent to."""
 
     name: Annotated[str, AfterValidator(_destination_name)]
-    ae_title: AeTitle
-    host: Annotated[str, Field(min_length=1)]
-    port: Port
+    # Before what it stands for, so that their validators see it.
+    stow_url: Annotated[str, AfterValidator(_web_url)] = ""
+    stow_token_file: OptionalPath = None
+    stow_password_file: OptionalPath = None
+    ae_title: Annotated[
+        str,
+        AfterValidator(_ae_title_or_none),
+        AfterValidator(_needed_without_url),
+        Field(validate_default=True),
+    ] = ""
+    host: Annotated[str, AfterValidator(_needed_without_url), Field(validate_default=True)] = ""
+    port: Annotated[
+        int,
+        Field(ge=0, le=65535, validate_default=True),
+        AfterValidator(_needed_without_url),
+    ] = 0
     tls: bool = False
     objects: Annotated[tuple[Product, ...], Field(strict=False)] = ()
     sr_class: ReportClass = "negotiated"
-    storage_commitment: Annotated[bool, AfterValidator(_no_commitment)] = False
+    storage_commitment: bool = False
+    commitment_wait_minutes: Annotated[float, Field(gt=0)] = 60.0
+    commitment_ae_title: Annotated[str, AfterValidator(_ae_title_or_none)] = ""
+    commitment_host: str = ""
+    commitment_port: Annotated[int, Field(ge=0, le=65535)] = 0
     timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
     retry_seconds: Annotated[float, Field(gt=0)] = 5.0
     longest_retry_minutes: Annotated[float, Field(gt=0)] = 30.0
     give_up_hours: Annotated[float, Field(gt=0)] = 72.0
+    echo_minutes: Annotated[float, Field(ge=0)] = 5.0
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.stow_url and (self.ae_title or self.host or self.port):
+            raise ValueError("stow_url beside ae_title, host or port; expected one way to send")
+        if self.stow_url and self.storage_commitment:
+            raise ValueError(
+                "storage_commitment with stow_url; it exists for ae_title, host and port only"
+            )
+        if not self.stow_url and (self.stow_token_file or self.stow_password_file):
+            raise ValueError("stow_token_file or stow_password_file without stow_url")
+        if self.stow_token_file and self.stow_password_file:
+            raise ValueError("stow_token_file beside stow_password_file; expected one of them")
+        if self.stow_url.startswith("http:") and (self.stow_token_file or self.stow_password_file):
+            raise ValueError("a token or password would go in the clear; expected an https address")
+        if self.stow_url.startswith("http:") and self.tls:
+            raise ValueError("tls with an address that begins with http; expected https")
+        return self
+
+    def for_commitment(self) -> "Destination":
+        """The same with title and address of the one that is asked for storage commitment."""
+        return self.model_copy(
+            update={
+                "ae_title": self.commitment_ae_title or self.ae_title,
+                "host": self.commitment_host or self.host,
+                "port": self.commitment_port or self.port,
+            }
+        )
+
+
+class Archive(_Section):
+    """A system that studies can be fetched from."""
+
+    name: Annotated[str, AfterValidator(_destination_name)]
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1)]
+    port: Port
+    tls: bool = False
+    retrieve: Literal["move", "get"] = "move"
+    timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
 
 
 Expected = Literal["cest", "b0_map", "b1_map", "t1", "regions", "spectra", "water"]
@@ -163,6 +244,7 @@ class StudySection(_Section):
     quiet_seconds: Annotated[float, Field(ge=0)] = 20.0
     partial_quiet_seconds: Annotated[float, Field(ge=0)] = 300.0
     max_wait_minutes: Annotated[float, Field(gt=0)] = 120.0
+    performed_quiet_seconds: Annotated[float, Field(ge=0)] = 3.0
 
     @model_validator(mode="after")
     def _patience_grows(self) -> Self:
@@ -184,15 +266,30 @@ class EngineSection(_Section):
     compute_memory_mb: Annotated[int, Field(ge=64)] = 4096
 
 
+class RetentionSection(_Section):
+    """How many days what is finished is kept; 0 for ever."""
+
+    spool_days: Annotated[float, Field(ge=0)] = 0.0
+    results_days: Annotated[float, Field(ge=0)] = 0.0
+    quarantine_days: Annotated[float, Field(ge=0)] = 0.0
+
+
 def _rises(numbers: tuple[float, ...]) -> bool:
     return len(numbers) == 2 and numbers[0] < numbers[1]
+
+
+B0MethodName = Literal[
+    "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
+]
+B1MethodName = Literal["none", "divide", "additive", "calibration"]
+MrsMethodName = Literal["linear_combination", "paper"]
 
 
 class MrsSection(_Section):
     """How MEGA-PRESS spectra are analysed, and the limits of their quality."""
 
     enabled: bool = True
-    method: Literal["linear_combination", "paper"] = "linear_combination"
+    method: MrsMethodName = "linear_combination"
     bootstrap_draws: Annotated[int, Field(ge=0, le=10_000)] = 200
     gaba_cr_factor: Annotated[float, Field(gt=0)] = 1.0
     glx_cr_factor: Annotated[float, Field(gt=0)] = 1.0
@@ -219,17 +316,57 @@ class MrsSection(_Section):
         return self
 
 
+_T1_PLACE: Final = "{t1}"
+_LABELS_PLACE: Final = "{labels}"
+
+
+class RegionsSection(_Section):
+    """Where regions come from when nobody sends any."""
+
+    automatic_atlas: bool = True
+    wait_for_expert_minutes: Annotated[float, Field(ge=0)] = 0.0
+    plugin_command: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    plugin_name: Annotated[str, Field(max_length=48)] = ""
+    plugin_version: Annotated[str, Field(max_length=16)] = ""
+    plugin_scheme: str = ""
+    plugin_timeout_minutes: Annotated[float, Field(gt=0)] = 5.0
+    plugin_memory_mb: Annotated[int, Field(ge=64)] = 4096
+
+    @property
+    def automatic(self) -> bool:
+        """Whether software may draw the regions."""
+        return self.automatic_atlas or bool(self.plugin_command)
+
+    @model_validator(mode="after")
+    def _whole_plug_in(self) -> Self:
+        if not self.plugin_command:
+            return self
+        for place in (_T1_PLACE, _LABELS_PLACE):
+            if not any(place in argument for argument in self.plugin_command):
+                raise ValueError(
+                    f"plugin_command does not contain {place}, expected it where the name of "
+                    "that file belongs"
+                )
+        for key in ("plugin_name", "plugin_version", "plugin_scheme"):
+            if not getattr(self, key):
+                raise ValueError(
+                    f"plugin_command without {key}; expected it, because results state what drew "
+                    "the regions and which label is what"
+                )
+        return self
+
+
 class AnalysisSection(_Section):
     """Methods and limits of the analysis."""
 
     registration: bool = True
-    b0_method: Literal[
-        "none", "linear", "pchip", "quadratic", "ln_quadratic", "pooled", "ln_pooled"
-    ] = "pooled"
+    b0_method: B0MethodName = "pooled"
     smooth_b0: bool = False
-    b1_method: Literal["none", "divide", "additive", "calibration"] = "calibration"
+    b1_method: B1MethodName = "calibration"
     b1_calibration_file: OptionalPath = None
-    region_estimator: Literal["mean", "median", "trimmed", "ratio_of_means"] = "mean"
+    region_estimator: Literal[
+        "mean", "median", "trimmed", "ratio_of_means", "threshold_0.5", "regression"
+    ] = "mean"
     edge_erosion_voxels: Annotated[int, Field(ge=0, le=3)] = 0
     slab_registration: bool = True
     tissue_from_t1: bool = True
@@ -248,6 +385,7 @@ class AnalysisSection(_Section):
     language: Literal["en", "zh-CN"] = "en"
     patient_banner: Literal["full", "initials", "id_only", "none"] = "id_only"
     mrs: MrsSection = MrsSection()
+    regions: RegionsSection = RegionsSection()
 
     @property
     def white_matter_range(self) -> tuple[float, float] | None:
@@ -322,8 +460,10 @@ class NodeConfig(_Section):
     node: NodeSection = NodeSection()
     peers: Annotated[tuple[Peer, ...], Field(min_length=1, strict=False)]
     destinations: Annotated[tuple[Destination, ...], Field(min_length=1, strict=False)]
+    archives: Annotated[tuple[Archive, ...], Field(strict=False)] = ()
     study: StudySection = StudySection()
     engine: EngineSection = EngineSection()
+    retention: RetentionSection = RetentionSection()
     analysis: AnalysisSection = AnalysisSection()
     templates: TemplatesSection = TemplatesSection()
     tls: TlsSection = TlsSection()
@@ -335,7 +475,18 @@ class NodeConfig(_Section):
         names = [destination.name for destination in self.destinations]
         for name in sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"destinations: the name '{name}' is used twice, expected once")
-        wanted = self.tls.enabled or any(destination.tls for destination in self.destinations)
+        regions, engine = self.analysis.regions, self.engine
+        if regions.plugin_command and (
+            regions.plugin_timeout_minutes >= engine.compute_timeout_minutes
+        ):
+            raise ValueError(
+                f"analysis.regions: plugin_timeout_minutes is {regions.plugin_timeout_minutes:g}, "
+                f"expected less than engine.compute_timeout_minutes "
+                f"({engine.compute_timeout_minutes:g})"
+            )
+        self._require_archives_in_order()
+        called = [one.tls for one in self.destinations] + [one.tls for one in self.archives]
+        wanted = self.tls.enabled or any(called)
         if wanted and not self.tls.complete:
             raise ValueError(
                 "tls: certificate_file, key_file and ca_file are needed where TLS is enabled"
@@ -347,6 +498,18 @@ class NodeConfig(_Section):
                     "tls.enabled = true; without it nobody shows a certificate"
                 )
         return self
+
+    def _require_archives_in_order(self) -> None:
+        names = [archive.name for archive in self.archives]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"archives: the name '{name}' is used twice, expected once")
+        peers = {peer.ae_title for peer in self.peers}
+        for archive in self.archives:
+            if archive.retrieve == "move" and archive.ae_title not in peers:
+                raise ValueError(
+                    f"archives: '{archive.name}' sends by C-MOVE, but {archive.ae_title} is none "
+                    'of the peers; add it there, or set retrieve = "get"'
+                )
 
     def destination(self, name: str) -> Destination | None:
         """The destination called `name`; None when there is none."""

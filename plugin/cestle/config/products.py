@@ -6,6 +6,7 @@ Product = Literal[
     "glucest_map",
     "parametric_map",
     "segmentation",
+    "segmentation_t1",
     "secondary_capture",
     "mrs_page",
     "page_frames",

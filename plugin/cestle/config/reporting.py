@@ -27,11 +27,13 @@ CODES_OF_THE_PROGRAM: Final = frozenset(
         *("hippocampus", "amygdala", "brain", "anatomical_structure", "left", "right"),
         *("quantity", "percent", "ratio", "report_title", "procedure_reported", "english"),
         *("comment", "source_for_processing", "processing_equipment", "acquisition_equipment"),
-        *("glucest", "glucest_calculation", "region_as_supplied", "lateralization_call"),
+        *("glucest", "glucest_calculation", "region_as_supplied", "region_by_atlas"),
+        "lateralization_call",
         *("not_computed", "no_data", "quality_fail", "roi_missing", "side_unknown"),
         *("dai_standard_error", "dai_ci_low", "dai_ci_high", "lateralization_bare_call"),
         *("dai_comparison", "dai_partial_volume"),
         *("error_noise", "error_b0_map", "error_b1", "error_motion", "error_place"),
+        *("error_region", "region_source"),
         *("quality_assessment", "quality_pass", "quality_warn", "quality_poor"),
         "key_object_title",
         *("measurement_failure", "source_of_measurement", "switched_off", "voxel_elsewhere"),
@@ -116,6 +118,8 @@ class IndexGroup(_Strict):
         The block of the results that holds it.
     finding, site, method
         Names in ``codes/``.
+    rows
+        Further numbers of the group, there also when the index has no value.
     """
 
     index: _Name
@@ -123,6 +127,7 @@ class IndexGroup(_Strict):
     finding: _Name
     site: _Name
     method: _Name
+    rows: list[ReportRow] = Field(default_factory=list)
 
 
 class CallGroup(_Strict):
@@ -176,6 +181,8 @@ class SeriesRule(_Strict):
         SeriesDescription.
     image_type
         ImageType; only for images.
+    unverified
+        SeriesDescription in place of `description` where nobody verified the regions.
     rescale
         Whether RescaleSlope repeats the Real World Value Mapping; only for the map.
     floating_point
@@ -185,6 +192,7 @@ class SeriesRule(_Strict):
     enabled: bool
     offset: Annotated[int, Field(ge=0, le=9)]
     description: _Ascii
+    unverified: _Ascii | None = None
     image_type: list[_Ascii] | None = None
     rescale: bool | None = None
     floating_point: bool | None = None
@@ -474,6 +482,7 @@ def _check_names(report: ReportTemplate, codes: Codes, folder: TemplateFolder) -
     """Refuse templates without a code that the program or the report names."""
     mrs = report.mrs_group
     rows = [*report.region_groups.rows, *report.call_group.rows, *mrs.rows, *mrs.quality_rows]
+    rows += [row for group in report.index_groups for row in group.rows]
     used = [name for row in rows for name in (row.name, row.unit, row.derivation, row.method)]
     for group in report.index_groups:
         used += [group.index, group.finding, group.site, group.method]

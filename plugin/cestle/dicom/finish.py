@@ -58,7 +58,8 @@ def _series(dataset: Dataset, product: str, context: OutputContext) -> None:
     rule = context.rule(product)
     dataset.SeriesInstanceUID = context.series_uid(product)
     dataset.SeriesNumber = context.series_number(product)
-    dataset.SeriesDescription = rule.description
+    doubtful = bool(context.results.regions.unverified)
+    dataset.SeriesDescription = (doubtful and rule.unverified) or rule.description
     dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = context.date
     dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = context.time
     if is_part_of(str(dataset.SOPClassUID), "BodyPartExamined"):

@@ -105,14 +105,15 @@ def segment_centroid(segmentation: Dataset, number: int) -> Real:
     shared = segmentation.SharedFunctionalGroupsSequence[0]
     total, moment = 0.0, np.zeros(3)
     for groups, share in segment_frames(segmentation, number):
-        rows, columns = np.indices(share.shape)
+        by_row, by_column = share.sum(axis=1), share.sum(axis=0)
+        rows, columns = np.arange(len(by_row)), np.arange(len(by_column))
         orientation = _group(groups, shared, "PlaneOrientationSequence").ImageOrientationPatient
         spacing = _group(groups, shared, "PixelMeasuresSequence").PixelSpacing
         across, down = (np.array(orientation[k : k + 3], dtype=np.float64) for k in (0, 3))
-        moment += share.sum() * frame_position(segmentation, groups)
-        moment += float((share * columns).sum()) * float(spacing[1]) * across
-        moment += float((share * rows).sum()) * float(spacing[0]) * down
-        total += float(share.sum())
+        moment += by_row.sum() * frame_position(segmentation, groups)
+        moment += float(by_column @ columns) * float(spacing[1]) * across
+        moment += float(by_row @ rows) * float(spacing[0]) * down
+        total += float(by_row.sum())
     if total == 0.0:
         raise HeaderError(f"segment {number} holds no voxel; this is a fault of cestle, report it.")
     return moment / total
@@ -121,8 +122,12 @@ def segment_centroid(segmentation: Dataset, number: int) -> Real:
 def segment_frames(segmentation: Dataset, number: int) -> Iterator[tuple[Dataset, Real]]:
     """Frames of a segment: functional groups, and shares of voxels, shape (rows, columns)."""
     shape = (int(segmentation.NumberOfFrames), int(segmentation.Rows), int(segmentation.Columns))
-    pixels = np.frombuffer(segmentation.PixelData, dtype=np.uint8)[: np.prod(shape)].reshape(shape)
-    most = float(segmentation.MaximumFractionalValue)
+    stored = np.frombuffer(segmentation.PixelData, dtype=np.uint8)
+    binary = segmentation.SegmentationType == "BINARY"
+    # Eight voxels in a byte, the first one in its lowest bit (PS3.5 8.1.1).
+    values = np.unpackbits(stored, bitorder="little") if binary else stored
+    pixels = values[: np.prod(shape)].reshape(shape)
+    most = 1.0 if binary else float(segmentation.MaximumFractionalValue)
     for frame, groups in zip(pixels, segmentation.PerFrameFunctionalGroupsSequence, strict=True):
         if groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber == number:
             yield groups, frame.astype(np.float64) / most

@@ -16,7 +16,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.dicom.region_grids import cut_to_size
-from cestle.errors import GeometryError, ProtocolError
+from cestle.errors import GeometryError, NoRegionError, ProtocolError
 from cestle.geometry import Grid
 from cestle.physics import Real
 from cestle.study.roles import LabelScheme
@@ -37,6 +37,7 @@ def read_label_map(
     schemes: Sequence[LabelScheme],
     scheme_name: str | None,
     reference: Grid | None,
+    source: RegionSource | None = None,
 ) -> tuple[Region, ...]:
     """Hippocampus and amygdala of a label map.
 
@@ -44,7 +45,8 @@ def read_label_map(
     ----------
     path
         The file. A JSON file of the same name beside it may hold ``{"label_scheme": "…"}``,
-        which counts before `scheme_name`.
+        which counts before `scheme_name`, and ``tool``, ``version`` and
+        ``frame_of_reference_uid`` of the image that it was made from.
     schemes
         Known schemes.
     scheme_name
@@ -52,24 +54,34 @@ def read_label_map(
     reference
         Grid of the image that the labels were drawn on; its Frame of Reference is taken over,
         since the file has none.
+    source
+        Where the labels come from; None for what the JSON file says.
 
     Raises
     ------
     ProtocolError
-        When the scheme is not declared or unknown, the file is no label map, or holds none of
-        the labels.
+        When the scheme is not declared or unknown, or the file is no label map.
+    NoRegionError
+        When the file holds none of the labels.
     GeometryError
-        When the file has no trustworthy place, no image is there to belong to, or a region lies
-        outside that image.
+        When the file has no trustworthy place, no image is there to belong to, it was made from
+        an image of another Frame of Reference, or a region lies outside that image.
     """
-    scheme = _scheme(path, schemes, scheme_name)
+    stated = _beside(path)
+    scheme = _scheme(stated.get("label_scheme") or scheme_name, schemes)
     if reference is None:
         raise GeometryError(
             "a label map was given but the study has neither T1 nor CEST series; send the image "
             "that it was drawn on."
         )
+    _require_same_image(stated.get("frame_of_reference_uid"), reference)
     labels, affine = load_labels(path)
-    source = RegionSource(form=RegionForm.LABEL_MAP, creation="unknown", identifier="file")
+    source = source or RegionSource(
+        form=RegionForm.LABEL_MAP,
+        creation="unknown",
+        identifier="file",
+        tool=" ".join(stated[key] for key in ("tool", "version") if key in stated),
+    )
     regions = []
     for label, structure, side in scheme.labels:
         inside = np.argwhere(labels == label)
@@ -82,16 +94,48 @@ def read_label_map(
         _require_inside(region, reference)
         regions.append(region)
     if not regions:
-        numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
-        raise ProtocolError(
-            f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
-            "scheme that it was made with."
-        )
+        raise _no_labels(scheme)
     return tuple(regions)
 
 
-def _scheme(path: Path, schemes: Sequence[LabelScheme], scheme_name: str | None) -> LabelScheme:
-    name = _declared_scheme(path) or scheme_name
+def require_labels(path: Path, *, schemes: Sequence[LabelScheme], scheme_name: str | None) -> None:
+    """Check that a file is a label map of a known scheme with regions in it.
+
+    Raises
+    ------
+    ProtocolError
+        When the scheme is not declared or unknown, or the file is no label map.
+    NoRegionError
+        When the file holds none of the labels.
+    GeometryError
+        When its place is not known for certain.
+    """
+    scheme = _scheme(declared_scheme(path) or scheme_name, schemes)
+    labels, _ = load_labels(path)
+    if not np.isin(labels, [label for label, _, _ in scheme.labels]).any():
+        raise _no_labels(scheme)
+
+
+def _no_labels(scheme: LabelScheme) -> NoRegionError:
+    numbers = ", ".join(str(label) for label, _, _ in scheme.labels)
+    return NoRegionError(
+        f"the label map holds none of the labels {numbers} of scheme {scheme.name}; name the "
+        "scheme that it was made with."
+    )
+
+
+def declared_scheme(path: Path) -> str | None:
+    """Name of the scheme in the JSON file beside a label map; None where there is none.
+
+    Raises
+    ------
+    ProtocolError
+        When that file cannot be read.
+    """
+    return _beside(path).get("label_scheme")
+
+
+def _scheme(name: str | None, schemes: Sequence[LabelScheme]) -> LabelScheme:
     known = {scheme.name: scheme for scheme in schemes}
     if name is None:
         raise ProtocolError(
@@ -106,7 +150,17 @@ def _scheme(path: Path, schemes: Sequence[LabelScheme], scheme_name: str | None)
     return known[name]
 
 
-def _declared_scheme(path: Path) -> str | None:
+def _require_same_image(frame_of_reference_uid: str | None, reference: Grid) -> None:
+    if frame_of_reference_uid not in (None, reference.frame_of_reference_uid):
+        raise GeometryError(
+            f"a label map was made from an image of the Frame of Reference "
+            f"{frame_of_reference_uid}, the image of this study has "
+            f"{reference.frame_of_reference_uid or 'none'}; give the label map of this study's T1."
+        )
+
+
+def _beside(path: Path) -> dict[str, str]:
+    """The texts of the JSON file of the same name; empty without one."""
     stem = path.name
     for suffix in _SUFFIXES:
         if stem.lower().endswith(suffix):
@@ -114,7 +168,7 @@ def _declared_scheme(path: Path) -> str | None:
             break
     beside = path.with_name(stem + ".json")
     if not beside.is_file():
-        return None
+        return {}
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
@@ -122,8 +176,9 @@ def _declared_scheme(path: Path) -> str | None:
             "the JSON file beside a label map cannot be read; "
             '{"label_scheme": "…"} was expected. Correct it.'
         ) from fault
-    name = content.get("label_scheme") if isinstance(content, dict) else None
-    return name if isinstance(name, str) else None
+    if not isinstance(content, dict):
+        return {}
+    return {str(key): text for key, text in content.items() if isinstance(text, str) and text}
 
 
 def load_labels(path: Path) -> tuple[npt.NDArray[np.int32], Real]:

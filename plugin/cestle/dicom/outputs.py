@@ -21,6 +21,7 @@ from cestle.dicom import (
     report,
     report_classes,
     segmentation,
+    segmentation_t1,
 )
 from cestle.dicom.assembly import Assembly, OutputObject
 from cestle.dicom.gate import check_sides
@@ -41,6 +42,7 @@ from cestle.study.results import OutputRecord, StudyResults
 _MAP_ROLES: Final = {VENDOR_SOURCE: ("cest_map_vendor",)}
 _RAW_ROLES: Final = ("cest_source",)
 _FIELD_ROLES: Final = ("b0_map", "b1_map")
+_ANATOMY_ROLES: Final = ("t1_3d",)
 _PICTURES: Final = {capture.PRODUCT: "page.png", capture.MRS_PRODUCT: "mrs.png"}
 """File names of the pages as pictures, by product."""
 
@@ -52,7 +54,7 @@ class OutputSet:
     Parameters
     ----------
     objects
-        The objects in the order in which they are sent: map, Parametric Map, segmentation,
+        The objects in the order in which they are sent: map, Parametric Map, segmentations,
         colour page, page of the spectra, both with frames, as PDF, report, key object; those that
         are switched on, and the page of the spectra only where there are any.
     results
@@ -106,6 +108,8 @@ def build_outputs(
     maps = _add_maps(assembly, sources)
     regions = tuple(region for region in analysis.regions if region.fraction.any())
     segments = _add_segmentation(assembly, regions, maps)
+    if maps:
+        _add_segmentation_t1(assembly, sources)
     pages = _add_pages(assembly, maps)
     described = report.ReportSources(
         maps=maps,
@@ -143,6 +147,22 @@ def _add_segmentation(
     built = segmentation.build_segmentation(regions, maps, context)
     check_sides(built)
     return next(iter(assembly.add(segmentation.PRODUCT, [built])), None)
+
+
+def _add_segmentation_t1(assembly: Assembly, sources: Mapping[str, tuple[Dataset, ...]]) -> None:
+    """The regions where a person can correct them; those that were drawn on a T1 or its like."""
+    context, inputs = assembly.context, assembly.analysis.inputs
+    images = _of_roles(sources, _ANATOMY_ROLES)
+    if inputs.anatomy is None or not images or not context.rule(segmentation_t1.PRODUCT).enabled:
+        return
+    grid = inputs.anatomy.grid
+    shown = segmentation_t1.regions_on(inputs.regions, grid)
+    if not shown:
+        return
+    built = segmentation_t1.build_segmentation_t1(shown, grid, images, context)
+    check_sides(built)
+    segmentation_t1.check_places(built, shown)
+    assembly.add(segmentation_t1.PRODUCT, [built])
 
 
 def _add_pages(assembly: Assembly, maps: Sequence[Dataset]) -> list[Dataset]:

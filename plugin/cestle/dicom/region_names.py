@@ -1,10 +1,11 @@
-"""Structure and side of a region, from codes first and names second."""
+"""Structure, side and maker of a region, from codes first and names second."""
 
 import re
 from typing import Final
 
 from pydicom import Dataset
 
+from cestle.dicom.facts import plain_text
 from cestle.errors import LateralityError
 from cestle.measurement import Side, Structure
 
@@ -100,3 +101,11 @@ def side_of_segment(segment: Dataset) -> Side | None:
             "one side was expected. Correct the segmentation."
         )
     return next(iter(coded | named), None)
+
+
+def equipment(dataset: Dataset) -> str:
+    """Model and software version that an object states; its maker where it states no model."""
+    name = plain_text(dataset, "ManufacturerModelName") or plain_text(dataset, "Manufacturer")
+    versions = dataset.get("SoftwareVersions")
+    first = versions if isinstance(versions, str) else next(iter(versions or ()), "")
+    return f"{name} {first}".strip()

@@ -5,19 +5,27 @@ gets the whole of that grid, any other was cut to its bounding box plus one empt
 whole-head fractions would fill the memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from cestle.anatomy.ladder import choose_regions, class_of
 from cestle.anatomy.regions import Region
 from cestle.dicom.files import StoredObject
 from cestle.dicom.label_map_reader import read_label_map
 from cestle.dicom.region_grids import without_overlap
 from cestle.dicom.segmentation_reader import SEGMENTATIONS, read_segmentation
 from cestle.dicom.structure_set_reader import STRUCTURE_SET, read_structure_set
-from cestle.errors import GeometryError, InputError, LateralityError, ProtocolError
+from cestle.errors import (
+    GeometryError,
+    InputError,
+    LateralityError,
+    NoRegionError,
+    ProtocolError,
+)
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.physics import Real
@@ -50,7 +58,10 @@ def read_regions(
     schemes: Sequence[LabelScheme],
     label_scheme: str | None = None,
 ) -> tuple[tuple[Region, ...], tuple[str, ...]]:
-    """Read and verify all regions of a study.
+    """Read all regions of a study, take the best ones and verify them.
+
+    An object that holds none of the structures, such as an outline of something else, is only
+    noted beside others that do.
 
     Parameters
     ----------
@@ -77,35 +88,113 @@ def read_regions(
     LateralityError
         When a stated side contradicts the geometry.
     ProtocolError
-        When an object cannot be read, holds none of the structures, or a volume is impossible.
+        When an object cannot be read, or a volume is impossible.
+    NoRegionError
+        When all objects together hold none of the structures.
     GeometryError
         When a region lies where it cannot be.
     InputError
-        When two objects offer the same structure and side.
+        When two objects of one class offer the same structure and side.
     """
-    found: list[Region] = []
-    for stored in objects:
-        if stored.header.SOPClassUID in SEGMENTATIONS:
-            found.extend(read_segmentation(stored))
-        elif stored.header.SOPClassUID == STRUCTURE_SET:
-            grids = tuple(grid for grid in (anatomy, cest) if grid is not None)
-            found.extend(read_structure_set(stored, grids))
-    for path in files:
-        reference = anatomy if anatomy is not None else cest
-        found.extend(
-            read_label_map(path, schemes=schemes, scheme_name=label_scheme, reference=reference)
+    grids = tuple(grid for grid in (anatomy, cest) if grid is not None)
+    reference = anatomy if anatomy is not None else cest
+    readings: list[Callable[[], tuple[Region, ...]]] = [
+        partial(_read_object, stored, grids) for stored in objects
+    ]
+    readings += [
+        partial(
+            read_label_map, path, schemes=schemes, scheme_name=label_scheme, reference=reference
         )
-    require_distinct(found)
-    _require_place(found, anatomy, cest)
-    verify_sides(found, midline_x_mm=midline_x_mm)
-    _require_plausible(found)
-    separate, claimed = without_overlap(found)
+        for path in files
+    ]
+    found: list[tuple[Region, ...]] = []
+    without: list[NoRegionError] = []
+    for read in readings:
+        try:
+            found.append(read())
+        except NoRegionError as fault:
+            without.append(fault)
+    if not found and without:
+        raise without[0]
+    sound, refusals = _without_contradictions(found, midline_x_mm)
+    choice = choose_regions(sound)
+    regions, notes = verified(choice.regions, anatomy=anatomy, cest=cest, midline_x_mm=midline_x_mm)
+    return regions, (*refusals, *choice.notes, *(str(fault) for fault in without), *notes)
+
+
+def _without_contradictions(
+    objects: Sequence[tuple[Region, ...]], midline_x_mm: float | None
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """The regions of all objects but those whose sides are wrong, and what was wrong with them.
+
+    An object whose sides are wrong is only passed over for one that is at least as good and right,
+    such as its correction: nothing else would ever end the question.
+
+    Raises
+    ------
+    LateralityError
+        When there is no such other object.
+    """
+    right: list[Region] = []
+    wrong: list[tuple[tuple[Region, ...], LateralityError]] = []
+    for regions in objects:
+        require_distinct(regions)
+        try:
+            verify_sides(regions, midline_x_mm=midline_x_mm)
+        except LateralityError as fault:
+            wrong.append((regions, fault))
+            continue
+        except GeometryError:
+            pass  # judged together with the other objects
+        right += regions
+    for regions, reason in wrong:
+        for region in regions:
+            best = class_of(right, region.structure)
+            if best is None or best > region.source.region_class:
+                raise reason
+    return tuple(right), tuple(str(reason) for _, reason in wrong)
+
+
+def _read_object(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Region, ...]:
+    if stored.header.SOPClassUID in SEGMENTATIONS:
+        return read_segmentation(stored)
+    if stored.header.SOPClassUID == STRUCTURE_SET:
+        return read_structure_set(stored, grids)
+    return ()
+
+
+def verified(
+    regions: Sequence[Region],
+    *,
+    anatomy: Grid | None,
+    cest: Grid | None,
+    midline_x_mm: float | None,
+) -> tuple[tuple[Region, ...], tuple[str, ...]]:
+    """Hold regions against the geometry and against each other.
+
+    Parameters
+    ----------
+    regions
+        What is to be used, one for each structure and side.
+    anatomy, cest, midline_x_mm
+        As in `read_regions`.
+
+    Returns
+    -------
+        The regions, each voxel in one of them at most, and notes for the report.
+
+    Raises
+    ------
+    LateralityError, GeometryError, ProtocolError, InputError
+        As `read_regions`.
+    """
+    require_distinct(regions)
+    _require_place(regions, anatomy, cest)
+    verify_sides(regions, midline_x_mm=midline_x_mm)
+    _require_plausible(regions)
+    separate, claimed = without_overlap(regions)
     notes = (f"{claimed} voxels in two regions were given to neither",) if claimed else ()
-    return tuple(sorted((_settled(region, cest) for region in separate), key=_rank)), notes
-
-
-def _rank(region: Region) -> tuple[int, int]:
-    return list(Structure).index(region.structure), list(Side).index(region.side)
+    return tuple(_settled(region, cest) for region in separate), notes
 
 
 def require_distinct(regions: Sequence[Region]) -> None:

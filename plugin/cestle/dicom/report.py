@@ -19,9 +19,12 @@ from cestle.errors import HeaderError
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Side, Structure
 from cestle.study.analysis import StudyAnalysis
+from cestle.study.region_origin import previous_sentence, sentence
 from cestle.study.results import Status
 from cestle.study.roles import Role
 from cestle.study.spectroscopy import MRS_ROLE
+from cestle.study.t1_place import place_comments
+from cestle.study.volumes import VolumeResult
 
 PRODUCT: Final = "report"
 NOT_COMPUTED: Final = "not_computed"
@@ -185,15 +188,15 @@ class _Builder:
     def _index(self, group: IndexGroup) -> sr.MeasurementsAndQualitativeEvaluations:
         indices = self._tree[group.block]
         block = indices.get(group.index)
-        measurements = [] if block is None else self._index_numbers(group, block)
+        numbers = [] if block is None else self._index_numbers(group, block)
         reason = indices["reasons"].get(group.index, "not computed")
         return self._plain(
             tracking=self._tracking(group.index, self._code(group.index).meaning),
             finding=group.finding,
             site=sr.FindingSite(anatomic_location=self._code(group.site)),
-            measurements=measurements,
-            evaluations=[] if measurements else [self._reason(self._index_code(group))],
-            comments=() if measurements else (reason,),
+            measurements=[*numbers, *self._numbers(group.rows, None)],
+            evaluations=[] if numbers else [self._reason(self._index_code(group))],
+            comments=() if numbers else (reason,),
         )
 
     def _index_numbers(self, group: IndexGroup, block: Mapping[str, Any]) -> list[sr.Measurement]:
@@ -230,6 +233,7 @@ class _Builder:
             ("error_b1", budget.b1),
             ("error_motion", budget.motion),
             ("error_place", budget.partial_volume),
+            ("error_region", budget.region),
         ]
 
     def _quality(self) -> list[sr.QualitativeEvaluation]:
@@ -256,6 +260,7 @@ class _Builder:
             "An observation on GluCEST, no diagnosis.",
             f"rule: {call.rule}; policy: {call.policy}",
             self._estimator(),
+            *place_comments(self._analysis.results.t1_place),
             *call.reasons,
             *(f"quality {gate.verdict}: {gate.sentence}" for gate in self._poor_gates()),
             *self._analysis.results.reasons,
@@ -268,7 +273,18 @@ class _Builder:
             measurements=self._numbers(group.rows, None),
             evaluations=[*evaluations, *self._quality()],
             comments=tuple(dict.fromkeys(comments)),
+            texts=[("region_source", line) for line in self._region_lines()],
         )
+
+    def _region_lines(self) -> list[str]:
+        """Who drew the regions, what was left out, and what the result set before says."""
+        regions = self._analysis.results.regions
+        lines = [sentence(structure, origin) for structure, origin in regions.structures.items()]
+        lines += regions.notes
+        if regions.previous is not None:
+            indices = self._analysis.results.asymmetry.indices
+            lines.append(previous_sentence(regions.previous, indices))
+        return lines
 
     def _estimator(self) -> str:
         glucest = self._analysis.results.glucest
@@ -411,6 +427,7 @@ class _Builder:
                     f"cut-off: {call.cutoff:g}",
                     f"cut-off source: {call.cutoff_source}",
                     f"templates: {self._templates.label}",
+                    *(f"asked for: {words}" for words in results.options.words),
                 )
             ],
         )
@@ -434,17 +451,28 @@ class _Builder:
         supplied = {region.name for region in self._analysis.inputs.regions}
         return "quality_fail" if name in supplied else "roi_missing"
 
+    def _volume_code(self, volumes: VolumeResult, group: IndexGroup) -> str:
+        """Why an index of the volumes has no value, as a code."""
+        if None in volumes.hippocampus_mm3.values():
+            return "no_data"
+        if volumes.indices["dai_vol_h_epi"] is None:
+            return "quality_fail"
+        return "side_unknown" if group.method != "method_lr" else "quality_fail"
+
     def _index_code(self, group: IndexGroup) -> str:
         """Why an index has no value, as a code."""
         mrs = self._analysis.results.mrs
         if group.block == "composite" and not mrs.usable:
             return "no_data" if mrs.numbers is None else "quality_fail"
+        onset = self._analysis.inputs.onset_side
+        volumes = self._analysis.results.volumes
+        if volumes is not None and group.index in volumes.indices:
+            return self._volume_code(volumes, group)
         rois = self._analysis.results.glucest.rois
         names = [f"{group.site}_{side}" for side in Side]
         absent = [self._region_code(name) for name in names if rois.get(name) is None]
         if absent:
             return absent[0]
-        onset = self._analysis.inputs.onset_side
         if onset is None and group.method != "method_lr":
             return "side_unknown"
         if group.block == "composite" and mrs.side is not onset:

@@ -7,7 +7,7 @@ import highdicom as hd
 import numpy as np
 from pydicom import Dataset
 
-from cestle.anatomy.regions import Region
+from cestle.anatomy.regions import Region, RegionClass, RegionSource
 from cestle.dicom.coding import ascii_text, coded
 from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
 from cestle.dicom.references import blank_patient
@@ -15,7 +15,7 @@ from cestle.measurement import Side, Structure
 
 PRODUCT: Final = "segmentation"
 _LEVELS: Final = 255
-_ALGORITHM_TYPES: Final = {"manual": "MANUAL", "automatic": "AUTOMATIC"}
+_ALGORITHM_TYPES: Final = {"manual": "MANUAL", "semiautomatic": "SEMIAUTOMATIC"}
 
 
 def segment_label(structure: Structure, side: Side) -> str:
@@ -51,7 +51,8 @@ def build_segmentation(
         fractional_type=hd.seg.SegmentationFractionalTypeValues.OCCUPANCY,
         max_fractional_value=_LEVELS,
         segment_descriptions=[
-            _description(number, region, context) for number, region in enumerate(regions, 1)
+            describe_segment(number, region, "resampled to the GluCEST grid", context)
+            for number, region in enumerate(regions, 1)
         ],
         series_instance_uid=context.series_uid(PRODUCT),
         series_number=context.series_number(PRODUCT),
@@ -77,33 +78,62 @@ def carrier(image: Dataset) -> Dataset:
     return copy
 
 
-def _description(number: int, region: Region, context: OutputContext) -> hd.seg.SegmentDescription:
-    templates = context.templates
+def describe_segment(
+    number: int, region: Region, place: str, context: OutputContext
+) -> hd.seg.SegmentDescription:
+    """Structure, side and origin of a segment.
+
+    Parameters
+    ----------
+    number
+        Of the segment.
+    region
+        What it shows.
+    place
+        Where its voxels stand, in words.
+    context
+        What all objects share.
+    """
+    templates, source = context.templates, region.source
     label = segment_label(region.structure, region.side)
-    kind = coded(templates, str(region.structure))
     side = coded(templates, "left" if region.side is Side.LEFT else "right")
-    algorithm = _ALGORITHM_TYPES.get(region.source.creation, "SEMIAUTOMATIC")
-    family = coded(templates, "region_as_supplied")
+    algorithm = _algorithm_type(source)
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=label,
         segmented_property_category=coded(templates, "anatomical_structure"),
-        segmented_property_type=kind,
+        segmented_property_type=coded(templates, str(region.structure)),
         algorithm_type=algorithm,
-        algorithm_identification=(
-            None
-            if algorithm == "MANUAL"
-            else hd.AlgorithmIdentificationSequence(
-                name="as supplied", family=family, version="unknown"
-            )
-        ),
+        algorithm_identification=(None if algorithm == "MANUAL" else _algorithm(source, context)),
         tracking_uid=tracking_uid(region.name, context),
         tracking_id=label,
     )
     # highdicom has no parameter for the side of the property type.
     item = description.SegmentedPropertyTypeCodeSequence[0]
     item.SegmentedPropertyTypeModifierCodeSequence = [side]
-    description.SegmentDescription = ascii_text(
-        f"{region.source.form}, {region.source.creation}, resampled to the GluCEST grid"
-    )[:64]
+    mark = "" if source.region_class.verified else ", UNVERIFIED"
+    description.SegmentDescription = ascii_text(f"{source.form}, {source.creation}{mark}, {place}")[
+        :64
+    ]
     return description
+
+
+def _algorithm_type(source: RegionSource) -> str:
+    """Segment Algorithm Type: never less automatic than what is known of the source."""
+    if source.region_class is not RegionClass.EXPERT:
+        return "AUTOMATIC"
+    return _ALGORITHM_TYPES.get(source.creation, "SEMIAUTOMATIC")
+
+
+def _algorithm(source: RegionSource, context: OutputContext) -> hd.AlgorithmIdentificationSequence:
+    if source.region_class is RegionClass.ATLAS:
+        return hd.AlgorithmIdentificationSequence(
+            name="automatic atlas, unverified",
+            family=coded(context.templates, "region_by_atlas"),
+            version=context.results.software_version,
+        )
+    return hd.AlgorithmIdentificationSequence(
+        name=ascii_text(source.tool)[:64] or "as supplied",
+        family=coded(context.templates, "region_as_supplied"),
+        version="as named" if source.tool else "unknown",
+    )

@@ -9,10 +9,11 @@ from pydicom import Dataset
 from pydicom.uid import UID, SegmentationStorage
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.dicom.facts import plain_text
 from cestle.dicom.files import StoredObject, read_whole
 from cestle.dicom.region_grids import cut_to_size
-from cestle.dicom.region_names import side_of_segment, structure_of_segment
-from cestle.errors import GeometryError, HeaderError, LateralityError, ProtocolError
+from cestle.dicom.region_names import equipment, side_of_segment, structure_of_segment
+from cestle.errors import GeometryError, HeaderError, LateralityError, NoRegionError
 from cestle.geometry import Grid
 from cestle.physics import Real
 
@@ -29,7 +30,7 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
 
     Raises
     ------
-    ProtocolError
+    NoRegionError
         When the object holds none of the structures.
     LateralityError
         When a structure has no side, or codes and names contradict each other.
@@ -46,7 +47,7 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
         if (structure := structure_of_segment(item)) is not None
     ]
     if not wanted:
-        raise ProtocolError(
+        raise NoRegionError(
             f"segmentation {uid} has {len(dataset.get('SegmentSequence') or [])} segment(s), none "
             "of them hippocampus or amygdala by code or name; draw them, or correct the codes."
         )
@@ -70,19 +71,42 @@ def read_segmentation(stored: StoredObject) -> tuple[Region, ...]:
             continue
         fraction, grid = cut_to_size(fraction, grid)
         source = RegionSource(
-            form=RegionForm.SEGMENTATION, creation=_creation(item), identifier=uid
+            form=RegionForm.SEGMENTATION,
+            creation=_creation(item),
+            identifier=uid,
+            tool=_tool(item, dataset),
+            creator=plain_text(dataset, "ContentCreatorName"),
+            drawn_on=_drawn_on(dataset),
         )
         regions.append(
             Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)
         )
     if not regions:
-        raise ProtocolError(f"the segments of segmentation {uid} are empty; draw the regions.")
+        raise NoRegionError(f"the segments of segmentation {uid} are empty; draw the regions.")
     return tuple(regions)
 
 
 def _creation(item: Dataset) -> str:
     kind = str(item.get("SegmentAlgorithmType", "")).upper()
     return kind.lower() if kind in _CREATIONS else "unknown"
+
+
+def _tool(item: Dataset, dataset: Dataset) -> str:
+    """Name and version of what made a segment, as the segment says, else as the object does."""
+    for algorithm in item.get("SegmentationAlgorithmIdentificationSequence") or []:
+        name = plain_text(algorithm, "AlgorithmName")
+        if name:
+            return f"{name} {plain_text(algorithm, 'AlgorithmVersion')}".strip()
+    return plain_text(item, "SegmentAlgorithmName") or equipment(dataset)
+
+
+def _drawn_on(dataset: Dataset) -> str:
+    series = {
+        str(item.SeriesInstanceUID)
+        for item in dataset.get("ReferencedSeriesSequence") or []
+        if "SeriesInstanceUID" in item
+    }
+    return series.pop() if len(series) == 1 else ""
 
 
 def _decoded(dataset: Dataset, uid: str) -> Any:

@@ -9,10 +9,11 @@ from pydicom import Dataset
 from pydicom.uid import RTStructureSetStorage
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.dicom.facts import plain_text
 from cestle.dicom.files import StoredObject, read_whole
 from cestle.dicom.region_grids import cut_to_size
-from cestle.dicom.region_names import side_from_name, structure_from_name
-from cestle.errors import GeometryError, HeaderError, LateralityError, ProtocolError
+from cestle.dicom.region_names import equipment, side_from_name, structure_from_name
+from cestle.errors import GeometryError, HeaderError, LateralityError, NoRegionError
 from cestle.geometry import Grid
 from cestle.physics import Real
 
@@ -52,7 +53,7 @@ def read_structure_set(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Reg
 
     Raises
     ------
-    ProtocolError
+    NoRegionError
         When the object holds none of the structures as closed planar contours.
     LateralityError
         When a name tells no side.
@@ -81,17 +82,32 @@ def read_structure_set(stored: StoredObject, grids: Sequence[Grid]) -> tuple[Reg
             continue
         fraction, grid = cut_to_size(fraction, grid)
         source = RegionSource(
-            form=RegionForm.STRUCTURE_SET, creation=outline.creation, identifier=uid
+            form=RegionForm.STRUCTURE_SET,
+            creation=outline.creation,
+            identifier=uid,
+            tool=equipment(dataset),
+            creator=plain_text(dataset, "OperatorsName"),
+            drawn_on=_drawn_on(dataset),
         )
         regions.append(
             Region(structure=structure, side=side, fraction=fraction, grid=grid, source=source)
         )
     if not regions:
-        raise ProtocolError(
+        raise NoRegionError(
             f"structure set {uid} has no closed planar contours of a region named hippocampus or "
             "amygdala; draw them, or rename the regions (L_Hippocampus, …)."
         )
     return tuple(regions)
+
+
+def _drawn_on(dataset: Dataset) -> str:
+    series = {
+        str(one.get("SeriesInstanceUID", ""))
+        for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []
+        for study in frame.get("RTReferencedStudySequence") or []
+        for one in study.get("RTReferencedSeriesSequence") or []
+    }
+    return series.pop() if len(series) == 1 else ""
 
 
 def _outlines(dataset: Dataset, uid: str) -> Iterator[_Outline]:

@@ -32,7 +32,13 @@ from cestle.dicom.regions import REGION_CLASSES, read_regions
 from cestle.dicom.saturation import SaturationReading, read_saturation
 from cestle.dicom.study_spectroscopy import read_study_spectra
 from cestle.dicom.tissue_map_reader import DEFAULT_TISSUE_SCHEME, read_tissue_fractions
-from cestle.errors import GeometryError, InputError, LateralityError, ProtocolError
+from cestle.errors import (
+    GeometryError,
+    InputError,
+    LateralityError,
+    NoRegionError,
+    ProtocolError,
+)
 from cestle.geometry import Grid, grid_difference_mm, require_same_grid
 from cestle.measurement import Side
 from cestle.physics import Bool, Real
@@ -96,6 +102,8 @@ class _Collector:
         self.missing: list[tuple[str, str]] = []
         self.sources: dict[str, tuple[Dataset, ...]] = {}
         self.notes: list[str] = []
+        self.regions_refused = ""
+        self.region_notes: list[str] = []
 
     def attempt(self, role: Role, read: Callable[[], _T]) -> _T | None:
         """Run a reader; an input that does not fit becomes a missing line."""
@@ -103,6 +111,8 @@ class _Collector:
             return read()
         except (ProtocolError, GeometryError) as fault:
             self.missing.append((role.value, str(fault)))
+            if role is Role.ROI and not isinstance(fault, NoRegionError):
+                self.regions_refused = str(fault)
             return None
 
     def absent(self, role: Role) -> None:
@@ -196,6 +206,8 @@ def read_study(
         regions=images.regions,
         onset_side=onset_side,
         tissue=_tissue(tissue_map, tissue_scheme, images.saturation),
+        regions_refused=collect.regions_refused,
+        region_notes=tuple(collect.region_notes),
         missing=tuple(collect.missing),
         mega=spectra.mega,
     )
@@ -203,7 +215,12 @@ def read_study(
         inputs=inputs,
         sources=collect.sources | spectra.sources,
         classified=sorted_study.classified,
-        notes=(*_content_notes(content), *collect.notes, *spectra.notes),
+        notes=(
+            *_content_notes(content),
+            *collect.notes,
+            *collect.region_notes,
+            *spectra.notes,
+        ),
     )
 
 
@@ -582,11 +599,11 @@ def _read_regions(
             label_maps,
             anatomy=None if anatomy is None else anatomy.grid,
             cest=cest_grid,
-            midline_x_mm=_midline_x(anatomy, saturation),
+            midline_x_mm=midline_x_mm(anatomy, saturation),
             schemes=rules.label_schemes,
             label_scheme=label_scheme,
         )
-        collect.notes.extend(notes)
+        collect.region_notes.extend(notes)
         return regions
 
     regions = collect.attempt(Role.ROI, read)
@@ -599,7 +616,7 @@ def _read_regions(
     return regions
 
 
-def _midline_x(anatomy: ScalarImage | None, saturation: SaturationImages | None) -> float | None:
+def midline_x_mm(anatomy: ScalarImage | None, saturation: SaturationImages | None) -> float | None:
     """Where the middle of the head is, x in LPS [mm]: the mean over voxels with signal."""
     if anatomy is not None:
         values, grid = anatomy.values, anatomy.grid

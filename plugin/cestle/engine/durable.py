@@ -6,7 +6,9 @@ and no sleeping thread delays a stop.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,17 +21,23 @@ from dbos import (
     SetWorkflowID,
 )
 
-from cestle.engine.jobs import Ending, JobKind, Payload
+from cestle.engine.jobs import Ending, JobKind, Payload, spread
+from cestle.engine.stragglers import Stragglers
 from cestle.engine.takeover import GRACE_SECONDS, Takeover
 from cestle.errors import SpoolError
+from cestle.spool.database import watchful_url
 
 _PROTOCOL: Final = "wf-1"
 """Pinned: by default it is a hash of the code, and an upgrade would strand what is under way."""
 _ACTIVE: Final = ["PENDING", "ENQUEUED", "DELAYED"]
 _DRAIN_SECONDS: Final = 20
+_RECOVERIES: Final = 1_000_000
+"""As good as never: which job is too dangerous to repeat is not for the engine to judge."""
+_LATER_SECONDS: Final = 5.0
+_ENDED: Final = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_PRUNED_AT_ONCE: Final = 500
 _QUEUE_THREAD: Final = "queue-worker-"
 """How dbos begins the names of its threads; one for each queue, then its name."""
-_RECOVERIES: Final = 100
 
 
 class DurableEngine:
@@ -47,6 +55,9 @@ class DurableEngine:
         How often queues are looked at [s].
     grace_s
         How long another worker has to be gone before its work is taken over [s].
+    died
+        Told the name of a worker whose work is about to be taken over: another's, or the own one
+        before what a predecessor left is taken up.
     took_over
         Told how many jobs were taken over from a worker that died.
     """
@@ -58,6 +69,7 @@ class DurableEngine:
         executor_id: str = "cestle-worker",
         polling_s: float = 0.2,
         grace_s: float = GRACE_SECONDS,
+        died: Callable[[str], None] = lambda _: None,
         took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._took_over = took_over
@@ -65,6 +77,10 @@ class DurableEngine:
         self._executor_id = executor_id
         self._polling_s = polling_s
         self._grace_s = grace_s
+        self._died = died
+        self._active: set[str] = set()
+        self._guard = threading.Lock()
+        self._stragglers: Stragglers | None = None
         self._kinds: dict[str, JobKind] = {}
         self._run: Any = None
         self._engine: sa.Engine | None = None
@@ -87,17 +103,20 @@ class DurableEngine:
                 self._database,
                 self._executor_id,
                 grace_s=self._grace_s,
+                died=self._died,
                 took_over=self._took_over,
             )
             self._takeover.claim_name()
+        self._died(self._executor_id)
         DBOS.destroy(destroy_registry=True)
-        DBOS(config=self._config())
+        DBOS(config=self._config(threads=16 + sum(kind.concurrency for kind in kinds)))
 
         # dbos marks the function that it is given, which a bound method does not allow.
         def job(
             kind: str, key: str, payload: dict[str, str | int], attempt: int, failures: int
         ) -> str:
-            return self._workflow(kind, key, payload, attempt, failures)
+            with self._counted(f"{key}#{attempt}"):
+                return self._workflow(kind, key, payload, attempt, failures)
 
         self._run = DBOS.workflow(name="job", max_recovery_attempts=_RECOVERIES)(job)
         DBOS.launch()
@@ -110,6 +129,8 @@ class DurableEngine:
                 polling_interval_sec=self._polling_s,
                 on_conflict="always_update",
             )
+        self._stragglers = Stragglers(self._executor_id, self._running, look_s=self._grace_s / 2)
+        self._stragglers.start()
         if self._takeover is not None:
             self._takeover.start()
 
@@ -129,6 +150,25 @@ class DurableEngine:
             )
         )
 
+    def hurry(self) -> None:
+        """Run what pauses at once."""
+        for job in DBOS.list_workflows(status="DELAYED", load_input=False, load_output=False):
+            DBOS.resume_workflows([job.workflow_id], queue_name=job.queue_name)
+
+    def prune(self, before: float) -> int:
+        """Forget jobs that ended before a time [s since the epoch]; how many."""
+        limit, count = datetime.fromtimestamp(before, UTC).isoformat(), 0
+        while ended := DBOS.list_workflows(
+            status=_ENDED,
+            completed_before=limit,
+            limit=_PRUNED_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        ):
+            DBOS.delete_workflows([job.workflow_id for job in ended])
+            count += len(ended)
+        return count
+
     def unwatched(self) -> tuple[str, ...]:
         """Kinds whose queue nobody looks at in this process, so that their jobs would wait."""
         threads = {thread.name for thread in threading.enumerate()}
@@ -136,6 +176,9 @@ class DurableEngine:
 
     def stop(self) -> None:
         """Take no more jobs, wait until attempts under way have returned, close the database."""
+        if self._stragglers is not None:
+            self._stragglers.stop()
+            self._stragglers = None
         takeover, self._takeover = self._takeover, None
         if takeover is not None:
             takeover.stop()
@@ -146,11 +189,28 @@ class DurableEngine:
             self._engine.dispose()
             self._engine = None
 
-    def _config(self) -> DBOSConfig:
+    @contextmanager
+    def _counted(self, identifier: str) -> Iterator[None]:
+        with self._guard:
+            self._active.add(identifier)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._active.discard(identifier)
+
+    def _running(self) -> frozenset[str]:
+        """Attempts that a thread of this process is at."""
+        with self._guard:
+            return frozenset(self._active)
+
+    def _config(self, *, threads: int) -> DBOSConfig:
         place = self._database
         return DBOSConfig(
             name="cestle",
-            system_database_url=f"sqlite:///{place}" if isinstance(place, Path) else place,
+            system_database_url=(
+                f"sqlite:///{place}" if isinstance(place, Path) else watchful_url(place)
+            ),
             system_database_engine=self._engine,
             application_version=_PROTOCOL,
             executor_id=self._executor_id,
@@ -158,7 +218,7 @@ class DurableEngine:
             serializer=DBOSPortableJSONSerializer(),
             enable_otlp=False,
             log_level="WARNING",
-            max_executor_threads=32,
+            max_executor_threads=threads,
             notification_listener_polling_interval_sec=1.0,
         )
 
@@ -195,14 +255,14 @@ class DurableEngine:
         ending = DBOS.run_step({"name": kind}, self._attempt, kind, payload)
         if ending == Ending.DONE:
             return str(ending)
-        delay_s = 0.0
+        delay_s = _LATER_SECONDS if ending == Ending.LATER else 0.0
         if ending == Ending.AGAIN:
             failures += 1
             pause = self._kinds[kind].pauses(payload).after(failures)
             if pause is None:
                 DBOS.run_step({"name": "give_up"}, self._give_up, kind, payload)
                 return "gave_up"
-            delay_s = pause
+            delay_s = spread(pause, f"{key}#{attempt}")
         self._enqueue(kind, key, payload, attempt=attempt + 1, failures=failures, delay_s=delay_s)
         return str(ending)
 

@@ -1,5 +1,6 @@
 """What the node expects of an engine that runs its work durably."""
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,10 +11,15 @@ Payload = Mapping[str, str | int]
 
 
 class Ending(StrEnum):
-    """How one attempt at a job ended."""
+    """How one attempt at a job ended.
+
+    `AGAIN` counts as a failure of the job; `LATER` is repeated without counting, because the
+    machine was at fault, and `INTERRUPTED` at once.
+    """
 
     DONE = "done"
     AGAIN = "again"
+    LATER = "later"
     INTERRUPTED = "interrupted"
 
 
@@ -80,6 +86,11 @@ class JobKind:
     exclusive: bool = False
 
 
+def spread(pause_s: float, name: str) -> float:
+    """A pause up to a quarter shorter, always the same for a name, so that few end together [s]."""
+    return pause_s * (1.0 - 0.25 * (zlib.crc32(name.encode()) / 2.0**32))
+
+
 class JobEngine(Protocol):
     """Runs jobs to their end, across crashes and restarts."""
 
@@ -91,6 +102,12 @@ class JobEngine(Protocol):
 
     def holds(self, key: str) -> bool:
         """Whether the job `key` waits, runs or pauses."""
+
+    def hurry(self) -> None:
+        """Let all pauses end now, because they were measured by a clock that was wrong."""
+
+    def prune(self, before: float) -> int:
+        """Forget jobs that ended before a time [s since the epoch]; how many."""
 
     def stop(self) -> None:
         """End; attempts under way have been told to return, and are continued after a start."""

@@ -1,6 +1,8 @@
 """Workers that share a database: each has a name of its own, and the work of the dead goes on.
 
-A worker holds a lock on its name as long as its connection lives, so that a crash gives it free.
+A worker holds a lock on its name as long as its connection lives and says something now and then,
+so that a crash gives it free, and so do a machine without power or network and a process that
+hangs.
 A name that stays free although jobs run under it belongs to a worker that died; its jobs are
 enqueued again, for whoever has time. Without this they would wait until a worker of that very
 name came back, which a container never does.
@@ -21,6 +23,8 @@ from cestle.spool.named_lock import NamedLock
 GRACE_SECONDS: Final = 20.0
 """A restart of the database frees all names for a moment; nobody died of that."""
 _LOOK_SECONDS: Final = 2.0
+_LEASE_SECONDS: Final = 24.0
+"""Silence after which a name is free; with the grace it has to stay below a minute."""
 _CLAIM_SECONDS: Final = 15.0
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +40,8 @@ class Takeover:
         Name of this worker.
     grace_s
         How long another name has to be free before its jobs are taken over [s].
+    died
+        Told the name of a worker whose work is about to be taken over.
     took_over
         Told how many jobs were taken over from one that died.
     """
@@ -46,11 +52,13 @@ class Takeover:
         executor_id: str,
         *,
         grace_s: float = GRACE_SECONDS,
+        died: Callable[[str], None] = lambda _: None,
         took_over: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url
         self._executor_id = executor_id
         self._grace_s = grace_s
+        self._died = died
         self._took_over = took_over
         self._name = self._lock(executor_id)
         self._stopping = threading.Event()
@@ -129,6 +137,7 @@ class Takeover:
         if not lock.held():
             return
         try:
+            self._died(name)
             for queue, identifiers in jobs.items():
                 DBOS.resume_workflows(identifiers, queue_name=queue)
         finally:
@@ -141,4 +150,4 @@ class Takeover:
         )
 
     def _lock(self, name: str) -> NamedLock:
-        return NamedLock(self._url, f"worker {name}")
+        return NamedLock(self._url, f"worker {name}", lease_s=_LEASE_SECONDS)

@@ -21,6 +21,7 @@ from cestle.mrs.quality import PreparedQuality, measure
 from cestle.mrs.ratios import Ratios, fitted_ratios, published_ratios
 from cestle.mrs.research import research_values
 from cestle.mrs.result import MegaAnalysis, MegaResult, ModelSpread
+from cestle.mrs.selection import LEFT_OUT
 from cestle.mrs.separable import SeparableFit
 from cestle.mrs.series import EditedSpectra, MegaSeries, PreparedMega
 from cestle.mrs.uncertainty import bootstrap, bounds
@@ -149,6 +150,11 @@ def quantify_prepared(
         gates=assess_mega(quality, _fit_quality(best, ratios), settings.gates),
         transients_used=_count(prepared, kept=True),
         transients_rejected=_count(prepared, kept=False),
+        transients_left_out=tuple(
+            number
+            for number, one in enumerate(prepared.transients, start=1)
+            if one.rejected == LEFT_OUT
+        ),
         notes=(
             *prepared.decisions,
             *prepared.notes,

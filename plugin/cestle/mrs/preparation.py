@@ -21,6 +21,7 @@ from cestle.mrs.eddy import eddy_phase, without_eddies
 from cestle.mrs.pairing import pair
 from cestle.mrs.referencing import Turn, creatine_fit, reference
 from cestle.mrs.rejection import RejectionSettings, reasons_to_reject
+from cestle.mrs.selection import LEFT_OUT, numbers_text, without
 from cestle.mrs.series import (
     EditedSpectra,
     EditState,
@@ -61,12 +62,15 @@ class PreparationSettings:
         When a transient is an outlier.
     water
         How residual water is described.
+    left_out
+        Transients that a person leaves out, numbered from 1 in the order of acquisition.
     """
 
     search: SearchSettings = field(default_factory=SearchSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     rejection: RejectionSettings = field(default_factory=RejectionSettings)
     water: WaterSettings = field(default_factory=WaterSettings)
+    left_out: tuple[int, ...] = ()
 
 
 def prepare(
@@ -87,11 +91,12 @@ def prepare(
     InputError
         When numbers are missing or not finite, or FIDs too short.
     ProtocolError
-        When sign or order cannot be told, the file contradicts the data, or only a difference
-        arrived.
+        When sign or order cannot be told, the file contradicts the data, only a difference
+        arrived, or a transient that is to be left out does not exist.
     NumericalError
         When creatine does not stand out of the noise.
     """
+    series = without(series, settings.left_out)
     arrived = receive(series)
     protocol = series.protocol
     where = locate(arrived.fids, protocol, settings.search)
@@ -117,7 +122,13 @@ def prepare(
         transients=() if series.averaged else _reports(where, on, off),
         scanner_difference=correlation,
         decisions=(*arrived.decisions, states.sentence, _polarity(where, states)),
-        notes=(*arrived.notes, *eddy_notes, *_losses(on, off, series), *comparison),
+        notes=(
+            *_left_out(settings.left_out),
+            *arrived.notes,
+            *eddy_notes,
+            *_losses(on, off, series),
+            *comparison,
+        ),
     )
 
 
@@ -171,7 +182,11 @@ class _Group:
         _require_enough(heard, series)
         first = align(fids, protocol, settings.alignment, kept=heard)
         aligned = moved(fids, protocol.dwell_s, first.frequency_hz, first.phase_rad)
-        reasons = reasons_to_reject(aligned, first, protocol, settings.rejection)
+        found_poor = reasons_to_reject(aligned, first, protocol, settings.rejection)
+        reasons = tuple(
+            LEFT_OUT if place + 1 in settings.left_out else reason
+            for place, reason in zip(places, found_poor, strict=True)
+        )
         kept = np.array([reason is None for reason in reasons])
         _require_enough(kept, series)
         found = align(fids, protocol, settings.alignment, kept=kept)
@@ -315,6 +330,13 @@ def _polarity(where: Whereabouts, states: States) -> str:
     if not _TURNED_DEG < abs(apart) < 180.0 - _TURNED_DEG:
         how = "inverted against OFF" if abs(apart) > _TURNED_DEG else "as OFF"
     return f"polarity: ON is stored {how} (creatine {apart:+.0f}°); creatine set positive in both"
+
+
+def _left_out(numbers: tuple[int, ...]) -> tuple[str, ...]:
+    if not numbers:
+        return ()
+    noun = "transient was" if len(numbers) == 1 else "transients were"
+    return (f"{len(numbers)} {noun} left out by a person: {numbers_text(numbers)}",)
 
 
 def _losses(on: _Group, off: _Group, series: MegaSeries) -> tuple[str, ...]:

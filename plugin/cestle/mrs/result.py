@@ -63,6 +63,8 @@ class MegaResult:
         Quality gates, scope "mrs".
     transients_used, transients_rejected
         Numbers over both states; None for averages made by the scanner.
+    transients_left_out
+        Which of the rejected ones a person left out, numbered from 1 in the order of acquisition.
     notes
         What could not be checked, and what was decided on the data (sign, order, polarity).
     """
@@ -78,6 +80,7 @@ class MegaResult:
     gates: tuple[Gate, ...]
     transients_used: int | None
     transients_rejected: int | None
+    transients_left_out: tuple[int, ...] = ()
     convention: str = CONVENTION
     notes: tuple[str, ...] = field(default=())
 

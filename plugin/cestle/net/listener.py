@@ -11,21 +11,25 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import PresentationContext, build_context
 
 from cestle.config.node import NodeConfig
 from cestle.errors import CestleError
 from cestle.net.admitted import Admitted, Tally
-from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED, VERIFICATION
+from cestle.net.commitment import Report, answer_report
+from cestle.net.contexts import ACCEPTED_STORAGE, COMMITMENT, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
 from cestle.net.library import introduce, prepare_library
 from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
+from cestle.net.performed_steps import PERFORMED_STEP, StepKeeper, StepProvider
+from cestle.net.reporters import Reporters
 from cestle.net.secure import certificate_subjects, server_context
 from cestle.net.server import (
     MAXIMUM_NEGOTIATIONS,
@@ -43,6 +47,7 @@ _SUCCESS: Final = 0x0000
 _NOT_AUTHORISED: Final = 0x0124
 _CANNOT_UNDERSTAND: Final = CestleError.dimse_status
 _LONGEST_TICK_SECONDS: Final = 5.0
+NOT_ACCEPTABLE: Final = "not_acceptable"
 _log = structlog.get_logger(__name__)
 
 
@@ -57,12 +62,16 @@ class Listener:
         Called with each instance, in the association's thread, so several at a time.
     quarantine
         Called with the bytes of what cannot be parsed.
+    report
+        Called with each report of storage commitment; None when none is expected.
     observer
         Told of what happens.
     tally
         Counts the associations of all processes that share `listening`; None to count alone.
     listening
         A bound socket that other processes accept from too; None to bind host and port.
+    steps
+        Keeps performed procedure steps; None to take none.
     """
 
     def __init__(
@@ -71,20 +80,29 @@ class Listener:
         *,
         store: Store,
         quarantine: Quarantine,
+        report: Report | None = None,
         observer: Observer | None = None,
         tally: Tally | None = None,
         listening: socket.socket | None = None,
+        steps: StepKeeper | None = None,
     ) -> None:
         prepare_library()
         self._config = config
         self._store = store
         self._quarantine = quarantine
+        self._report = report
         self._rules = PeerRules.from_config(config)
+        self._reporters = Reporters(config)
         self._observer = observer or Observer()
         self._admitted = Admitted(config.node.maximum_associations, tally or Tally.alone())
         self._tallies: weakref.WeakKeyDictionary[Association, _Tally] = weakref.WeakKeyDictionary()
         self._listening = listening
-        self._entity = _application_entity(config)
+        self._entity = _application_entity(config, self._reporters)
+        self._more_handlers: list[tuple[Any, Any]] = []
+        if steps is not None:
+            self._entity.add_supported_context(PERFORMED_STEP, list(UNCOMPRESSED))
+            provider = StepProvider(steps, admits=self._admitted.__contains__)
+            self._more_handlers += provider.handlers
         self._server: GuardedServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -104,7 +122,7 @@ class Listener:
     @property
     def active(self) -> int:
         """Associations under way."""
-        return len(self._entity.active_associations)
+        return self._admitted.count()
 
     def start(self) -> None:
         """Bind the port and accept associations in threads of their own.
@@ -124,21 +142,24 @@ class Listener:
                 (evt.EVT_REQUESTED, self._on_requested),
                 (evt.EVT_C_ECHO, self._on_echo),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_EVENT_REPORT, self._on_report),
                 (evt.EVT_REJECTED, self._on_rejected),
                 (evt.EVT_ACCEPTED, self._on_accepted),
-                (evt.EVT_RELEASED, self._on_ended),
-                (evt.EVT_ABORTED, self._on_ended),
+                *self._more_handlers,
             ],
             server_class=GuardedServer,
-            knows_address=self._rules.knows_address,
+            knows_address=lambda address: (
+                self._rules.knows_address(address) or self._reporters.knows_address(address)
+            ),
             turned_away=self._on_turned_away,
             busy=self._admitted.count,
-            ended=self._admitted.remove,
+            ended=self._on_ended,
             listening=self._listening,
         )
         if not isinstance(server, GuardedServer):
             raise TypeError("pynetdicom made another server than asked for")
         self._server = server
+        self._reporters.start()
         self._thread = threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="listener", daemon=True
         )
@@ -149,6 +170,7 @@ class Listener:
         """Accept nothing more, let running associations end, then abort what is left."""
         if self._server is None or self._thread is None:
             return
+        self._reporters.stop()
         self._server.shutdown()
         self._thread.join()
         deadline = time.monotonic() + grace_seconds
@@ -173,6 +195,12 @@ class Listener:
             if self._admitted.add(association):
                 return
             admission = Admission.TOO_MANY_ASSOCIATIONS
+        elif self._reporters.admits(
+            calling=caller.calling, called=caller.called, address=caller.address
+        ):
+            # A destination that is no peer may report, and nothing else.
+            association.acceptor.supported_contexts = [_reports()]
+            return
         _log.warning(
             "association refused",
             reason=admission.name.lower(),
@@ -188,28 +216,27 @@ class Listener:
         self._observer.turned_away(Caller(address=address), reason)
 
     def _on_rejected(self, event: evt.Event) -> None:
-        """The library refuses by itself what is wrong with the request, or is too much."""
+        """The library refuses by itself a request that is malformed in another way."""
         caller = _caller(event.assoc)
-        full = self.active > self._config.node.maximum_associations
-        reason = "local_limit_exceeded" if full else "not_acceptable"
-        _log.warning("association refused", reason=reason, address=caller.address)
-        self._observer.turned_away(caller, reason)
+        _log.warning("association refused", reason=NOT_ACCEPTABLE, address=caller.address)
+        self._observer.turned_away(caller, NOT_ACCEPTABLE)
 
     def _on_accepted(self, event: evt.Event) -> None:
         caller = _caller(event.assoc)
         self._tallies[event.assoc] = _Tally(caller=caller)
         self._observer.accepted(caller)
 
-    def _on_ended(self, event: evt.Event) -> None:
-        tally = self._tallies.get(event.assoc)
-        if tally is not None and tally.close(released=event.event is evt.EVT_RELEASED):
+    def _on_ended(self, association: Association) -> None:
+        self._admitted.remove(association)
+        tally = self._tallies.pop(association, None)
+        if tally is not None and tally.close(released=bool(association.is_released)):
             self._observer.ended(tally.caller, tally.studies, released=tally.released)
 
     def _on_echo(self, event: evt.Event) -> int:
         return _SUCCESS if event.assoc in self._admitted else _NOT_AUTHORISED
 
     def _on_store(self, event: evt.Event) -> int:
-        # The node may abort an association while its last instance is being stored.
+        # An association may end, in another thread, while its last instance is being stored.
         tally = self._tallies.get(event.assoc) or _Tally(caller=_caller(event.assoc))
         tally.begin()
         study, status = self._store_one(event)
@@ -254,6 +281,13 @@ class Listener:
                 self._set_aside(content)
             return "", fault.dimse_status
         return received.study_instance_uid, _SUCCESS
+
+    def _on_report(self, event: evt.Event) -> tuple[int, None]:
+        caller = _caller(event.assoc)
+        names = self._reporters.names(calling=caller.calling, address=caller.address)
+        if self._report is None or not names:
+            return _NOT_AUTHORISED, None
+        return answer_report(event, self._report, names), None
 
     def _set_aside(self, content: bytes) -> None:
         try:
@@ -304,7 +338,7 @@ def _caller(association: Association) -> Caller:
     )
 
 
-def _application_entity(config: NodeConfig) -> AE:
+def _application_entity(config: NodeConfig, reporters: Reporters) -> AE:
     entity = AE(ae_title=config.node.ae_title)
     introduce(entity)
     # Counted by the listener itself, see `Admitted`; this only must not be in its way.
@@ -314,8 +348,18 @@ def _application_entity(config: NodeConfig) -> AE:
     entity.dimse_timeout = config.node.network_timeout_seconds
     entity.acse_timeout = NEGOTIATION_SECONDS
     # Refused by the library itself as well, should the node's own check ever fail to run.
-    entity.require_calling_aet = [peer.ae_title for peer in config.peers]
+    titles = [peer.ae_title for peer in config.peers]
+    entity.require_calling_aet = sorted({*titles, *reporters.titles})
     entity.add_supported_context(VERIFICATION, list(UNCOMPRESSED))
     for accepted in ACCEPTED_STORAGE:
         entity.add_supported_context(accepted.uid, list(accepted.syntaxes))
+    if reporters.titles:
+        entity.add_supported_context(COMMITMENT, list(UNCOMPRESSED), scu_role=False, scp_role=True)
     return entity
+
+
+def _reports() -> PresentationContext:
+    """The context of one who reports: the requestor is the provider (PS3.4 J.3.3)."""
+    context = build_context(COMMITMENT, list(UNCOMPRESSED))
+    context.scu_role, context.scp_role = False, True
+    return context

@@ -1,23 +1,35 @@
-"""A small PACS for the demonstration and the tests: it keeps what it gets and answers C-FIND.
+"""A small PACS for the demonstration and the tests.
+
+It keeps what it gets, answers C-FIND, and commits itself to what it holds in the manner asked for.
 
 It trusts everybody and is meant for loopback only.
 """
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.transport import ThreadedAssociationServer
 
-from cestle.net.contexts import ACCEPTED_STORAGE, IMAGE_SYNTAXES, UNCOMPRESSED, VERIFICATION
+from cestle.net.contexts import (
+    ACCEPTED_STORAGE,
+    COMMITMENT,
+    COMMITMENT_INSTANCE,
+    IMAGE_SYNTAXES,
+    UNCOMPRESSED,
+    VERIFICATION,
+)
 from cestle.net.library import prepare_library
 
 _STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -28,8 +40,19 @@ _LEVEL_KEYS: Final = {
     "SERIES": "SeriesInstanceUID",
     "IMAGE": "SOPInstanceUID",
 }
+_NO_SUCH_INSTANCE: Final = 0x0112
 _PENDING: Final = 0xFF00
+_BEHIND_THE_ANSWER_SECONDS: Final = 0.1
 _REFUSED_IDENTIFIER: Final = 0xA900
+
+
+class Commits(StrEnum):
+    """How it answers a request for storage commitment."""
+
+    NOT_OFFERED = "not_offered"
+    SAME_ASSOCIATION = "same_association"
+    NEW_ASSOCIATION = "new_association"
+    NEVER = "never"
 
 
 class PacsStandIn:
@@ -48,6 +71,13 @@ class PacsStandIn:
         0x0000. For tests of a destination that refuses.
     classes
         Storage SOP classes that it takes; None for all.
+    commits
+        How it answers a request for storage commitment.
+    keeps
+        Reason not to commit itself to a SOP instance UID, 0 to do so; None for 0 when it holds the
+        instance and 0x0112 when it does not.
+    reports_to
+        AE title and port on 127.0.0.1 for reports on an association of its own.
     """
 
     def __init__(
@@ -58,12 +88,21 @@ class PacsStandIn:
         port: int = 0,
         status: Callable[[str], int] = lambda _: 0x0000,
         classes: Sequence[str] | None = None,
+        commits: Commits = Commits.NOT_OFFERED,
+        keeps: Callable[[str], int] | None = None,
+        reports_to: tuple[str, int] = ("CESTLE", 0),
     ) -> None:
         prepare_library()
         self._folder = folder
         self._status = status
         self._lock = threading.Lock()
         self._arrivals: list[str] = []
+        self._ae_title = ae_title
+        self.commits = commits
+        self._keeps = keeps or self._held
+        self.reports_to = reports_to
+        self.requests: list[Dataset] = []
+        self.answers: list[int | None] = []
         self._wanted_port = port
         self._entity = AE(ae_title=ae_title)
         self._entity.require_called_aet = True
@@ -75,6 +114,8 @@ class PacsStandIn:
             self._entity.add_supported_context(uid, list(IMAGE_SYNTAXES))
         for uid in (_STUDY_ROOT_FIND, _PATIENT_ROOT_FIND):
             self._entity.add_supported_context(uid, list(UNCOMPRESSED))
+        if commits is not Commits.NOT_OFFERED:
+            self._entity.add_supported_context(COMMITMENT, list(UNCOMPRESSED))
         self._server: ThreadedAssociationServer | None = None
 
     def __enter__(self) -> Self:
@@ -114,6 +155,7 @@ class PacsStandIn:
                 (evt.EVT_C_ECHO, lambda _: 0x0000),
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_C_FIND, self._on_find),
+                (evt.EVT_N_ACTION, self._on_commitment),
             ],
         )
 
@@ -136,6 +178,71 @@ class PacsStandIn:
                 part.write_bytes(event.encoded_dataset())
                 part.replace(self._folder / f"{name}.dcm")
         return status
+
+    def _held(self, uid: str) -> int:
+        name = hashlib.sha256(uid.encode()).hexdigest()
+        return 0 if (self._folder / f"{name}.dcm").is_file() else _NO_SUCH_INSTANCE
+
+    def _on_commitment(self, event: evt.Event) -> tuple[int, None]:
+        request = event.action_information
+        self.requests.append(request)
+        if self.commits is not Commits.NEVER:
+            association = event.assoc if self.commits is Commits.SAME_ASSOCIATION else None
+            threading.Thread(target=self.report, args=(request, association), daemon=True).start()
+        return 0x0000, None
+
+    def report(self, request: Dataset, association: Association | None = None) -> None:
+        """Report on a request for commitment.
+
+        Parameters
+        ----------
+        request
+            What was asked for.
+        association
+            The one that asked; None to open one.
+        """
+        report, kind = self._judged(request)
+        if association is not None:
+            time.sleep(_BEHIND_THE_ANSWER_SECONDS)
+            self._send_report(association, report, kind)
+            return
+        title, port = self.reports_to
+        association = AE(ae_title=self._ae_title).associate(
+            "127.0.0.1",
+            port,
+            contexts=[build_context(COMMITMENT, list(UNCOMPRESSED))],
+            ae_title=title,
+            ext_neg=[build_role(COMMITMENT, scu_role=False, scp_role=True)],
+        )
+        if not association.is_established:
+            self.answers.append(None)
+            return
+        self._send_report(association, report, kind)
+        association.release()
+
+    def _send_report(self, association: Association, report: Dataset, kind: int) -> None:
+        answer, _ = association.send_n_event_report(report, kind, COMMITMENT, COMMITMENT_INSTANCE)
+        self.answers.append(answer.get("Status"))
+
+    def _judged(self, request: Dataset) -> tuple[Dataset, int]:
+        """The report on a request, and its type (PS3.4 J.3.3)."""
+        kept: list[Dataset] = []
+        failed: list[Dataset] = []
+        for item in request.ReferencedSOPSequence:
+            reason = self._keeps(str(item.ReferencedSOPInstanceUID))
+            answer = Dataset()
+            answer.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+            answer.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+            if reason:
+                answer.FailureReason = reason
+            (failed if reason else kept).append(answer)
+        report = Dataset()
+        report.TransactionUID = request.TransactionUID
+        if kept:
+            report.ReferencedSOPSequence = kept
+        if failed:
+            report.FailedSOPSequence = failed
+        return report, 2 if failed else 1
 
     def _on_find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         query = event.identifier

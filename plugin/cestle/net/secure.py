@@ -72,6 +72,24 @@ def client_context(settings: TlsSection) -> ssl.SSLContext:
     return context
 
 
+def web_context(settings: TlsSection, *, mutual: bool) -> ssl.SSLContext:
+    """Context of a web request: the server is verified, and shown our certificate if `mutual`.
+
+    Accepted are the authorities of ``ca_file``, or those of the system where it names none.
+    """
+    if mutual:
+        return client_context(settings)
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as fault:
+        raise ConfigError(
+            f"tls: {settings.ca_file} cannot be loaded ({' '.join(str(fault).split())}); expected "
+            "a PEM file of authorities"
+        ) from fault
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def _load(context: ssl.SSLContext, settings: TlsSection) -> None:
     if settings.certificate_file is None or settings.key_file is None or settings.ca_file is None:
         raise ConfigError("tls: certificate_file, key_file and ca_file are needed")

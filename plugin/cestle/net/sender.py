@@ -4,8 +4,6 @@ An instance may have fallbacks, in other SOP classes. All of them are proposed, 
 destination accepts at negotiation decides which one it is sent; it never gets two.
 """
 
-import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
@@ -13,62 +11,43 @@ from typing import Final
 
 import structlog
 from pydicom import dcmread
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
+from cestle.net.association import associate, close, lost
 from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
 from cestle.net.instances import OutgoingInstance
-from cestle.net.library import introduce, prepare_library
-from cestle.net.secure import client_context
 
 Acknowledged = Callable[[OutgoingInstance], None]
 """Called after the destination acknowledged an instance, before the next one is sent."""
+SentAs = Callable[[OutgoingInstance, OutgoingInstance], None]
+"""Called before that with the instance and the form of it that was sent."""
 
 # Accepted with a remark (PS3.4 table B.2-1), or held already under the same UID (PS3.7 C.4.2):
 # our UIDs are derived from study, revision and product, so an instance of the same UID is the
 # same instance, sent before a crash.
 ACKNOWLEDGED: Final = frozenset({0x0000, 0xB000, 0xB006, 0xB007, 0x0111})
-_REJECTED_TRANSIENT: Final = 0x02
+NOT_SUPPORTED: Final = 0x0122
+"""The SOP class is not supported (PS3.7 C.5.6)."""
+MAY_PASS: Final = frozenset({0x0110, 0x0213})
+"""Processing failure and lack of resources: repeated a few times (PS3.7 C.5)."""
 _log = structlog.get_logger(__name__)
 
 
-class _Entity(AE):
-    """An application entity whose sockets are set up and closed properly.
-
-    The library leaves Nagle's algorithm on, which delays every small message, and forgets to
-    close a socket that could not connect.
-    """
-
-    def __init__(self, ae_title: str) -> None:
-        super().__init__(ae_title)
-        self._sockets: list[socket.socket] = []
-
-    def _create_socket(
-        self,
-        assoc: Association,
-        address: AddressInformation,
-        tls_args: tuple[ssl.SSLContext, str] | None,
-    ) -> AssociationSocket:
-        transport = super()._create_socket(assoc, address, tls_args)
-        if transport.socket is not None:
-            transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._sockets.append(transport.socket)
-        return transport
-
-    def close_sockets(self) -> None:
-        """Close what a failed request left open."""
-        for one in self._sockets:
-            one.close()
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Refusal:
+class Refusal:
+    """An instance that was not taken, and the status that says why."""
+
     instance: OutgoingInstance
     status: int
+    said: str = ""
+
+    @property
+    def answer(self) -> str:
+        """What was answered, in words."""
+        return self.said or f"status 0x{self.status:04X}"
 
 
 def send_instances(
@@ -77,6 +56,7 @@ def send_instances(
     config: NodeConfig,
     *,
     acknowledged: Acknowledged,
+    sent_as: SentAs = lambda *_: None,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> None:
     """Send `instances` in order over one association.
@@ -91,6 +71,8 @@ def send_instances(
         The node's own title and TLS files.
     acknowledged
         Called for each instance that the destination took.
+    sent_as
+        Called before, with the form of it that was sent.
     keep_going
         Asked before each instance; when it says no the association is released and the rest is
         left for another time.
@@ -103,13 +85,14 @@ def send_instances(
     """
     if not instances:
         return
-    association = _associate(destination, config, _contexts(instances))
-    refused: list[_Refusal] = []
+    association = associate(destination, config, _contexts(instances))
+    refused: list[Refusal] = []
     try:
         for instance in instances:
             if not keep_going():
                 return
-            status = _send_one(association, instance, destination)
+            form = _accepted_form(instance, _accepted(association))
+            status = NOT_SUPPORTED if form is None else _send_one(association, form, destination)
             if status in ACKNOWLEDGED:
                 if status:
                     _log.warning(
@@ -118,23 +101,68 @@ def send_instances(
                         sop_instance_uid=instance.sop_instance_uid,
                         status=f"0x{status:04X}",
                     )
+                if form is not None and form is not instance:
+                    log_other_class(form, destination)
+                sent_as(instance, form or instance)
                 acknowledged(instance)
             else:
-                refused.append(_Refusal(instance=instance, status=status))
+                refused.append(Refusal(instance=instance, status=status))
     finally:
-        _close(association)
-    if refused:
-        first = refused[0]
-        raise DeliveryError(
-            f"destination '{destination.name}' refused {len(refused)} of {len(instances)} "
-            f"instances, the first ({first.instance.sop_instance_uid}) with status "
-            f"0x{first.status:04X}; see why it refuses, then run cestle retry",
-            permanent=True,
-        )
+        close(association)
+    require_none_refused(refused, len(instances), destination)
 
 
-def echo(destination: Destination, config: NodeConfig) -> float:
+def require_none_refused(refused: Sequence[Refusal], total: int, destination: Destination) -> None:
+    """Say which instances were refused, and whether a repeat may help.
+
+    Raises
+    ------
+    DeliveryError
+        When any was.
+    """
+    if not refused:
+        return
+    lasting = [one for one in refused if one.status not in MAY_PASS]
+    first = (lasting or refused)[0]
+    advice = "see why it refuses, then run cestle retry" if lasting else "they are sent again"
+    raise DeliveryError(
+        f"destination '{destination.name}' refused {len(refused)} of {total} "
+        f"instances, the first ({first.instance.sop_instance_uid}) with {first.answer}; {advice}",
+        permanent=bool(lasting),
+        limited=not lasting,
+    )
+
+
+def out_of_resources(status: int, destination: Destination) -> DeliveryError:
+    """The error for a status that says that there is no room."""
+    return DeliveryError(
+        f"destination '{destination.name}' is out of resources (status 0x{status:04X}); "
+        "the delivery is repeated",
+        permanent=False,
+    )
+
+
+def log_other_class(form: OutgoingInstance, destination: Destination) -> None:
+    """Say that a destination got another form of an instance than the best."""
+    _log.info(
+        "sent in another class",
+        destination=destination.name,
+        sop_instance_uid=form.sop_instance_uid,
+        sop_class_uid=form.sop_class_uid,
+    )
+
+
+def echo(destination: Destination, config: NodeConfig, *, seconds: float | None = None) -> float:
     """C-ECHO to `destination`; the time from connecting to the answer [s].
+
+    Parameters
+    ----------
+    destination
+        Who is asked.
+    config
+        The node's own title and TLS files.
+    seconds
+        Limit of each wait; None for that of the destination.
 
     Raises
     ------
@@ -142,14 +170,19 @@ def echo(destination: Destination, config: NodeConfig) -> float:
         When it does not answer with Success.
     """
     begin = time.monotonic()
-    association = _associate(destination, config, [build_context(VERIFICATION, list(UNCOMPRESSED))])
+    association = associate(
+        destination,
+        config,
+        [build_context(VERIFICATION, list(UNCOMPRESSED))],
+        seconds=seconds,
+    )
     try:
         answer = association.send_c_echo()
         status = answer.get("Status")
     except (RuntimeError, ValueError) as fault:
-        raise _lost(destination) from fault
+        raise lost(destination) from fault
     finally:
-        _close(association)
+        close(association)
     if status != 0x0000:
         found = "nothing" if status is None else f"status 0x{status:04X}"
         raise DeliveryError(
@@ -172,64 +205,21 @@ def _plain(syntax: str) -> bool:
     return syntax == EXPLICIT_LITTLE
 
 
-def _associate(
-    destination: Destination, config: NodeConfig, contexts: list[PresentationContext]
-) -> Association:
-    prepare_library()
-    entity = _Entity(ae_title=config.node.ae_title)
-    introduce(entity)
-    entity.connection_timeout = destination.timeout_seconds
-    entity.acse_timeout = destination.timeout_seconds
-    entity.dimse_timeout = destination.timeout_seconds
-    entity.network_timeout = destination.timeout_seconds
-    try:
-        association = entity.associate(
-            destination.host,
-            destination.port,
-            contexts=contexts,
-            ae_title=destination.ae_title,
-            tls_args=(client_context(config.tls), destination.host) if destination.tls else None,
-        )
-    except OSError as fault:  # the host name cannot be resolved
-        raise _unreachable(destination) from fault
-    if association.is_established:
-        return association
-    entity.close_sockets()
-    if association.is_rejected:
-        raise _rejected(association, destination)
-    if association.acceptor.primitive is not None:
-        # The library aborts by itself when no proposed context was accepted.
-        raise DeliveryError(
-            f"destination '{destination.name}' accepts none of the proposed SOP classes; "
-            "configure it for what the node sends (see the conformance statement)",
-            permanent=True,
-        )
-    raise _unreachable(destination)
-
-
-def _send_one(
-    association: Association, instance: OutgoingInstance, destination: Destination
-) -> int:
-    """Status of one C-STORE; raises when the association is lost or must be ended."""
-    accepted = {
+def _accepted(association: Association) -> set[tuple[str, str]]:
+    """SOP classes and syntaxes that were accepted."""
+    return {
         (str(cx.abstract_syntax), str(cx.transfer_syntax[0]))
         for cx in association.accepted_contexts
     }
-    form = _accepted_form(instance, accepted)
-    if form is None:
-        return 0x0122  # SOP class not supported (PS3.7 C.5.6)
-    if form is not instance:
-        _log.info(
-            "sent in another class",
-            destination=destination.name,
-            sop_instance_uid=form.sop_instance_uid,
-            sop_class_uid=form.sop_class_uid,
-        )
+
+
+def _send_one(association: Association, form: OutgoingInstance, destination: Destination) -> int:
+    """Status of one C-STORE; raises when the association is lost or must be ended."""
     try:
-        as_stored = (form.sop_class_uid, form.transfer_syntax_uid) in accepted
+        as_stored = (form.sop_class_uid, form.transfer_syntax_uid) in _accepted(association)
         answer = association.send_c_store(form.path if as_stored else dcmread(form.path))
     except (RuntimeError, ValueError) as fault:
-        raise _lost(destination) from fault
+        raise lost(destination) from fault
     except OSError as fault:
         raise DeliveryError(
             f"{form.path.name} cannot be read ({fault.strerror}); reprocess the study",
@@ -237,13 +227,9 @@ def _send_one(
         ) from fault
     status = answer.get("Status")
     if status is None:
-        raise _lost(destination)
+        raise lost(destination)
     if 0xA700 <= status <= 0xA7FF:
-        raise DeliveryError(
-            f"destination '{destination.name}' is out of resources (status 0x{status:04X}); "
-            "the delivery is repeated",
-            permanent=False,
-        )
+        raise out_of_resources(status, destination)
     return int(status)
 
 
@@ -260,44 +246,3 @@ def _accepted_form(
         if taken and classes.issuperset(form.needs):
             return form
     return None
-
-
-def _close(association: Association) -> None:
-    if association.is_established:
-        association.release()
-    if not association.is_released:
-        association.abort()
-
-
-def _rejected(association: Association, destination: Destination) -> DeliveryError:
-    answer = association.acceptor.primitive
-    if answer is None:
-        return _lost(destination)
-    result, source, reason = answer.result, answer.result_source, answer.diagnostic
-    transient = result == _REJECTED_TRANSIENT
-    advice = (
-        "the delivery is repeated"
-        if transient
-        else "check the AE titles on both sides, then run cestle retry"
-    )
-    return DeliveryError(
-        f"destination '{destination.name}' rejected the association (result {result}, source "
-        f"{source}, reason {reason}: {answer.reason_str}); {advice}",
-        permanent=not transient,
-    )
-
-
-def _unreachable(destination: Destination) -> DeliveryError:
-    return DeliveryError(
-        f"destination '{destination.name}' does not answer at {destination.host}:"
-        f"{destination.port}; the delivery is repeated",
-        permanent=False,
-    )
-
-
-def _lost(destination: Destination) -> DeliveryError:
-    return DeliveryError(
-        f"destination '{destination.name}' ended the association or answered too late; the "
-        "delivery is repeated",
-        permanent=False,
-    )

@@ -46,6 +46,7 @@ LONGEST_PDU_BYTES: Final = 2 * MAXIMUM_PDU_BYTES
 BACKLOG: Final = 128
 _HESITATION_SECONDS: Final = 0.001
 _LONGEST_HESITATION_SECONDS: Final = 0.02
+_ACCEPTED_AT_ONCE: Final = 16
 
 
 class PduReader:
@@ -209,9 +210,7 @@ class GuardedServer(ThreadedAssociationServer):
 
     def serve_forever(self, poll_interval: float = 0.1) -> None:
         """Accept connections until `shutdown`; nothing here waits for any one of them."""
-        listening = self.socket
-        if listening is None:
-            raise OSError("the server is closed")
+        listening = self._listening()
         self._stopped.clear()
         listening.setblocking(False)
         try:
@@ -248,24 +247,29 @@ class GuardedServer(ThreadedAssociationServer):
             self._hand_over(guest)
 
     def _accept(self, room: WaitingRoom) -> None:
-        listening = self.socket
-        if listening is None:
-            return
-        if self._shared is not None:
-            time.sleep(min(self._busy() * _HESITATION_SECONDS, _LONGEST_HESITATION_SECONDS))
-        try:
-            client, address = listening.accept()
-        except BlockingIOError:
-            return  # another process was faster
-        except OSError:
-            time.sleep(0.05)  # out of file descriptors: some are closed sooner or later
-            return
-        if self._knows_address(str(address[0])):
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            room.enter(client, address)
-        else:
-            self._turned_away(str(address[0]), "unknown_address")
-            client.close()
+        busy = self._busy() if self._shared is not None else 0
+        if busy:
+            # Other processes that have less to do are to be faster.
+            time.sleep(min(busy * _HESITATION_SECONDS, _LONGEST_HESITATION_SECONDS))
+        for _ in range(1 if busy else _ACCEPTED_AT_ONCE):
+            try:
+                client, address = self._listening().accept()
+            except BlockingIOError:
+                return  # there is none left, or another process was faster
+            except OSError:
+                time.sleep(0.05)  # out of file descriptors: some are closed sooner or later
+                return
+            if self._knows_address(str(address[0])):
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                room.enter(client, address)
+            else:
+                self._turned_away(str(address[0]), "unknown_address")
+                client.close()
+
+    def _listening(self) -> socket.socket:
+        if self.socket is None:
+            raise OSError("the server is closed")
+        return self.socket
 
     def _hand_over(self, guest: Guest) -> None:
         """Give a connection that has asked for an association a thread of its own."""

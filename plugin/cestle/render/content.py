@@ -23,12 +23,15 @@ class ShownRegion:
         Short name drawn beside the outline, such as ``HL``.
     fraction
         Share of each voxel, shape of the grid.
+    verified
+        Whether a person or a known program stands behind the outline.
     """
 
     structure: Structure
     side: Side
     label: str
     fraction: Real
+    verified: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +60,26 @@ class MapContent:
     grid: Grid
     regions: tuple[ShownRegion, ...]
     scale: ColorScale
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SlicePlace:
+    """The T1 on which the place of the slices is shown.
+
+    Parameters
+    ----------
+    values, grid
+        The T1.
+    slices
+        Grid of the slices.
+    x_mm
+        Where the sagittal plane lies, x in LPS [mm].
+    """
+
+    values: Real
+    grid: Grid
+    slices: Grid
+    x_mm: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +207,10 @@ class PageContent:
         What the panels show.
     bar_caption
         Quantity and unit of the colour bar, and what grey means.
+    picture_note
+        Warning at the pictures; empty for none.
+    slice_place
+        Where the slices lie on the T1; None without a T1.
     columns
         Headings of the table, the first one for the name.
     rows
@@ -215,6 +242,8 @@ class PageContent:
     zoom_caption: str
     anatomy_caption: str
     bar_caption: tuple[str, ...]
+    picture_note: str
+    slice_place: SlicePlace | None
     columns: tuple[str, ...]
     rows: tuple[RegionRow, ...]
     indices: IndexContent

@@ -15,6 +15,8 @@ _OVERSAMPLING: Final = 4
 _LINE_PX: Final = 1.75
 _HALO_PX: Final = 3.5
 _DASH_PX: Final = (6.0, 3.0)
+_DOT_PX: Final = {Structure.HIPPOCAMPUS: (2.5, 3.5), Structure.AMYGDALA: (2.5, 6.5)}
+_DOT_LINE_PX: Final = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +73,18 @@ def outlines(fraction: Real) -> list[Real]:
 
 
 def draw_outline(
-    picture: Image.Image, fraction: Real, frame: Frame, color: Rgb, structure: Structure
+    picture: Image.Image,
+    fraction: Real,
+    frame: Frame,
+    color: Rgb,
+    structure: Structure,
+    *,
+    verified: bool = True,
 ) -> None:
-    """Draw the outline of one region onto a panel; the amygdala's is dashed.
+    """Draw the outline of one region onto a panel.
+
+    The amygdala's is dashed. Outlines that nobody verified are dotted, the amygdala's with wider
+    gaps.
 
     Parameters
     ----------
@@ -87,13 +98,18 @@ def draw_outline(
         Colour of the line.
     structure
         What the region is.
+    verified
+        Whether the line is a firm one.
     """
     lines = [frame.to_pixels(line) for line in outlines(fraction)]
     shown = lines
-    if structure is Structure.AMYGDALA:
-        shown = [dash for line in lines for dash in _dashes(line)]
+    if not verified:
+        shown = [dot for line in lines for dot in _dashes(line, _DOT_PX[structure])]
+    elif structure is Structure.AMYGDALA:
+        shown = [dash for line in lines for dash in _dashes(line, _DASH_PX)]
     picture.paste(HALO, mask=_mask(picture.size, lines, _HALO_PX))
-    picture.paste(color, mask=_mask(picture.size, shown, _LINE_PX))
+    width = _LINE_PX if verified else _DOT_LINE_PX
+    picture.paste(color, mask=_mask(picture.size, shown, width))
 
 
 def draw_line(picture: Image.Image, line: Real, color: Rgb) -> None:
@@ -123,13 +139,13 @@ def _mask(size: tuple[int, int], lines: list[Real], width_px: float) -> Image.Im
     return mask.reduce(_OVERSAMPLING)
 
 
-def _dashes(line: Real) -> list[Real]:
-    """Cut a line into dashes of equal length [pixels]."""
+def _dashes(line: Real, pattern: tuple[float, float]) -> list[Real]:
+    """Cut a line into dashes; `pattern` is their length and that of the gaps [pixels]."""
     steps = np.hypot(*np.diff(line, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     if along[-1] <= 0.0:
         return []
-    on, off = _DASH_PX
+    on, off = pattern
     pieces = []
     for start in np.arange(0.0, along[-1], on + off):
         at = np.linspace(start, min(start + on, along[-1]), 6)

@@ -9,7 +9,16 @@ from PIL import Image, ImageDraw
 
 from cestle.measurement import Side
 from cestle.render.chart import draw_indices
-from cestle.render.colors import BACKGROUND, FAINT, PANEL, RULE, SIDE_COLOR, TEXT, Pixels
+from cestle.render.colors import (
+    BACKGROUND,
+    FAINT,
+    PANEL,
+    RULE,
+    SIDE_COLOR,
+    STAMP_COLOR,
+    TEXT,
+    Pixels,
+)
 from cestle.render.content import (
     CallContent,
     MapContent,
@@ -25,10 +34,12 @@ from cestle.render.panels import (
     color_bar,
     draw_letters,
     draw_plane,
+    haloed_text,
     main_slice,
     map_panel,
     shown_plane,
     side_frames,
+    slices_to_show,
 )
 from cestle.render.sheet import (
     FOOTER,
@@ -43,6 +54,7 @@ from cestle.render.sheet import (
     put_text,
     wrapped,
 )
+from cestle.render.slice_place import slice_place_panel
 
 _RIGHT: Final = 544
 _RIGHT_WIDTH: Final = SIZE - _RIGHT - LEFT
@@ -161,6 +173,15 @@ def _pictures(
     page.paste(map_panel(picture, orientation, typeface, layout.map_px), (LEFT, _TOP))
     draw = ImageDraw.Draw(page)
     draw.rectangle([LEFT - 1, _TOP - 1, LEFT + layout.map_px, _TOP + layout.map_px], outline=RULE)
+    if content.slice_place is not None and len(slices_to_show(picture)) == 1:
+        # In the corner beside the head, where a slice shows nothing.
+        inset = slice_place_panel(content.slice_place, typeface, round(0.24 * layout.map_px))
+        edge = layout.map_px - inset.width - 3
+        page.paste(inset, (LEFT + edge, _TOP + edge))
+    if content.picture_note:
+        note = clipped(content.picture_note, typeface, 12, layout.map_px - 16)
+        # Below the letter at the upper edge.
+        haloed_text(page, (LEFT + 8, _TOP + 24), note, typeface, 12, STAMP_COLOR)
     for place, caption, colored in (
         (layout.colored, content.zoom_caption, True),
         (layout.anatomy, content.anatomy_caption, False),

@@ -183,7 +183,14 @@ def draw_plane(
     if colored:
         _hatch(picture, plane.hatched[rows, columns])
     for region, fraction in plane.fractions:
-        draw_outline(picture, fraction, frame, SIDE_COLOR[region.side], region.structure)
+        draw_outline(
+            picture,
+            fraction,
+            frame,
+            SIDE_COLOR[region.side],
+            region.structure,
+            verified=region.verified,
+        )
     if label_px:
         for region, fraction in plane.fractions:
             _label(picture, region, fraction, frame, typeface, label_px)

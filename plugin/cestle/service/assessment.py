@@ -22,9 +22,11 @@ from cestle.study.completeness import (
     assess_completeness,
     take_inventory,
 )
+from cestle.study.performed_steps import PerformedStep, performed_of
 from cestle.study.roles import Classified, Role, RuleSet, classify
 
 _NOT_USED: Final = frozenset({Role.OWN_OUTPUT, Role.VENDOR_PICTURE, Role.IGNORED})
+_SPECTRA: Final = frozenset({Role.MRS_MEGA, Role.MRS_WATER})
 _LARGEST_CACHE: Final = 20_000
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +37,7 @@ class _Judged:
 
     arrival: float
     count: int
+    steps: tuple[PerformedStep, ...]
     ask_again_at: float
     assessment: Assessment
 
@@ -77,6 +80,9 @@ class CompletenessAssessor:
                 quiet_seconds=study.quiet_seconds,
                 partial_quiet_seconds=study.partial_quiet_seconds,
                 max_wait_minutes=study.max_wait_minutes,
+                regions_from_t1=config.analysis.regions.automatic,
+                wait_for_regions_minutes=config.analysis.regions.wait_for_expert_minutes,
+                performed_quiet_seconds=study.performed_quiet_seconds,
             ),
         )
 
@@ -87,6 +93,7 @@ class CompletenessAssessor:
         if (
             before is not None
             and (before.arrival, before.count) == (gathered.last_arrival, len(gathered.instances))
+            and before.steps == gathered.steps
             and gathered.now < before.ask_again_at
         ):
             return before.assessment
@@ -105,15 +112,22 @@ class CompletenessAssessor:
             now=_moment(gathered.now),
             last_arrival=_moment(gathered.last_arrival),
             first_arrival=_moment(gathered.first_arrival),
+            performed=performed_of(
+                gathered.steps, {one.sop_instance_uid for one in gathered.instances}
+            ),
         )
         again = verdict.ask_again_at
         return _Judged(
             arrival=gathered.last_arrival,
             count=len(gathered.instances),
+            steps=gathered.steps,
             ask_again_at=gathered.now if again is None else again.timestamp(),
             assessment=Assessment(
                 ready=verdict.state is not State.WAIT,
                 reason=verdict.reason,
+                spectra=frozenset(
+                    one.facts.sop_instance_uid for one in classified if one.role in _SPECTRA
+                ),
                 used=frozenset(
                     one.facts.sop_instance_uid for one in classified if one.role not in _NOT_USED
                 ),

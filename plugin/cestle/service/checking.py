@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from cestle.config.classification import load_rules
 from cestle.config.node import AnalysisSection, NodeConfig, load_node_config
 from cestle.config.reporting import SeriesFile
 from cestle.config.template_files import template_faults
@@ -30,6 +31,7 @@ def check_all(config_file: Path | None) -> tuple[str, ...]:
     section = AnalysisSection() if config is None else config.analysis
     try:
         analysis_settings(section, folder)
+        faults += _scheme_faults(section, folder)
         faults += [] if config is None else _object_faults(config, folder)
     except ConfigError as fault:
         faults.append(str(fault))
@@ -54,6 +56,18 @@ def check_apart(config_file: Path) -> None:
     if done.returncode == _FAULTY:
         lines = [line.removeprefix(_OWN_NAME) for line in done.stderr.splitlines() if line]
         raise ConfigError("; ".join(lines))
+
+
+def _scheme_faults(section: AnalysisSection, folder: TemplateFolder) -> list[str]:
+    """A label scheme of the plug-in that nothing is known of."""
+    named = section.regions.plugin_scheme
+    known = sorted(scheme.name for scheme in load_rules(folder).label_schemes)
+    if not named or named in known:
+        return []
+    return [
+        f"analysis.regions.plugin_scheme is {named[:40]!r}, one of {', '.join(known)} was "
+        "expected; add it to classify/label_schemes.yaml"
+    ]
 
 
 def _object_faults(config: NodeConfig, folder: TemplateFolder) -> list[str]:

@@ -2,8 +2,9 @@
 
 ``python -m cestle.service.child``. It imports the sciences, reads the name of a request file from
 its standard input and computes. It ends with 0 for a complete result, 3 for a
-partial one, 2 when the input cannot be used and 1 for a fault of ours, and says why in
-`outcome.json` beside its results. A crash of the numerical code takes down this process only.
+partial one, 2 when the input cannot be used, 4 when the disk takes nothing and 1 for a fault of
+ours, and says why in `outcome.json` beside its results. A crash of the numerical code takes down
+this process only.
 """
 
 import importlib
@@ -13,19 +14,25 @@ import sys
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from cestle.config.node import AnalysisSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.errors import CestleError, ConfigError, InputError
 from cestle.service.layout import write_durably
 from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging, describe_fault
+from cestle.service.progress import STEPS_FILE, StepLog
+from cestle.service.storage_faults import is_of_storage
 
 BAD_INPUT: Final = 2
 FAULT: Final = 1
+NO_SPACE: Final = 4
+_FIRST_TO_GO: Final = "1000"
 _log = structlog.get_logger(__name__)
 
 
@@ -36,48 +43,73 @@ def main() -> int:
     line = read_line()
     if not line:
         return 0  # no longer needed
-    watch_parent(lambda: os._exit(FAULT))
+    watch_parent(_end)
+    with suppress(OSError):
+        # Where memory runs out the system then ends this process, and never the node.
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     request = json.loads(Path(line).read_text(encoding="utf-8"))
     configure_logging(request["log_level"])
     structlog.contextvars.bind_contextvars(
         study=request["study_instance_uid"], revision=request["revision"]
     )
-    clock = StepClock()
+    clock = StepClock(StepLog(Path(request["out_dir"]) / STEPS_FILE))
     code, reason = _outcome(request, clock)
     outcome = {"exit_code": code, "reason": reason, "seconds": clock.seconds()}
-    write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
+    try:
+        write_durably(Path(request["out_dir"]) / "outcome.json", json.dumps(outcome).encode())
+    except OSError as fault:
+        return NO_SPACE if is_of_storage(fault) else FAULT
     return code
 
 
-class StepClock:
-    """Logs each step and measures it; a step is known by its first word."""
+def _end() -> None:
+    """End this process and what it runs."""
+    plug_in = sys.modules.get("cestle.service.region_plug_in")
+    if plug_in is not None:
+        plug_in.end_running()
+    os._exit(FAULT)
 
-    def __init__(self) -> None:
+
+class StepClock:
+    """Logs each step, records and measures it; for the metrics a step is its first word."""
+
+    def __init__(self, record: StepLog) -> None:
+        self.record = record
         self._begun: list[tuple[str, float]] = []
 
     def __call__(self, step: str) -> None:
         """A step begins, and the one before has ended."""
         _log.info("computing", step=step)
         self._begun.append((step.split()[0], time.monotonic()))
+        self.record.begin(step)
 
     def seconds(self) -> dict[str, float]:
         """How long each step took [s], when the last one has ended just now."""
-        ends = [when for _, when in self._begun[1:]] + [time.monotonic()]
         found: dict[str, float] = {}
-        for (step, begin), end in zip(self._begun, ends, strict=True):
+        for (step, begin), (_, end) in pairwise([*self._begun, ("", time.monotonic())]):
             found[step] = found.get(step, 0.0) + end - begin
         return found
 
 
 def _outcome(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     try:
-        return _compute(request, clock)
-    except (InputError, ConfigError) as fault:
+        found = _compute(request, clock)
+        clock.record.end()
+    except Exception as fault:  # noqa: BLE001 - as below
+        if is_of_storage(fault):
+            return NO_SPACE, "the disk of the results takes nothing"
+        with suppress(OSError):
+            clock.record.end(type(fault).__name__)
+        return _described(fault)
+    return found
+
+
+def _described(fault: Exception) -> tuple[int, str]:
+    if isinstance(fault, InputError | ConfigError):
         return BAD_INPUT, str(fault)
-    except CestleError as fault:
+    if isinstance(fault, CestleError):
         return FAULT, str(fault)
-    except Exception as fault:  # noqa: BLE001 - reported to the parent, which goes on
-        return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
+    return FAULT, f"a fault of cestle: {describe_fault(fault)}; report it"
 
 
 def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
@@ -85,6 +117,7 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
     from cestle.service.processing import EXIT_CODES, ProcessRequest, process
 
     predecessor = request["predecessor"]
+    options = StudyOptions.model_validate(request["options"])
     results = process(
         ProcessRequest(
             files=tuple(Path(file) for file in request["files"]),
@@ -92,6 +125,9 @@ def _compute(request: dict[str, Any], clock: StepClock) -> tuple[int, str]:
             created=datetime.fromisoformat(request["created"]),
             analysis=AnalysisSection.model_validate_json(json.dumps(request["analysis"])),
             templates=TemplatesSection.model_validate_json(json.dumps(request["templates"])),
+            roi_files=tuple(Path(file) for file in request["roi_files"]),
+            label_scheme=options.label_scheme,
+            options=options,
             revision=request["revision"],
             origin="node",
             predecessor=None if predecessor is None else Path(predecessor),

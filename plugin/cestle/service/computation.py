@@ -1,8 +1,8 @@
 """Runs the computing child within its limits and puts its results in place, whole or not at all."""
 
+import errno
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -18,10 +18,13 @@ from typing import Any, Final
 import structlog
 
 from cestle.config.node import NodeConfig
+from cestle.config.options import StudyOptions
 from cestle.service.children import Children
 from cestle.service.layout import DataFolder, write_durably
+from cestle.service.process_groups import end_session
+from cestle.service.progress import STEPS_FILE, read_steps
 from cestle.spool.files import sync_folder
-from cestle.spool.records import RevisionRecord, StoredInstance
+from cestle.spool.records import RevisionRecord, StepRecord, StoredInstance
 
 COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
 """What is run; it reads the name of its request file from its standard input."""
@@ -29,6 +32,7 @@ COMPUTE_COMMAND: Final = (sys.executable, "-m", "cestle.service.child")
 COMPLETE: Final = 0
 BAD_INPUT: Final = 2
 PARTIAL: Final = 3
+NO_SPACE: Final = 4
 _LOOK_SECONDS: Final = 0.05
 _LONGEST_REASON: Final = 1000
 _log = structlog.get_logger(__name__)
@@ -48,12 +52,15 @@ class Computed:
         How long it took [s]; 0 for results that were there already.
     steps
         How long each step took, as the child says [s].
+    record
+        The steps as they went.
     """
 
     exit_code: int | None
     reason: str
     seconds: float = 0.0
     steps: Mapping[str, float] = field(default_factory=dict)
+    record: tuple[StepRecord, ...] = ()
 
     @property
     def has_results(self) -> bool:
@@ -75,12 +82,15 @@ class Computation:
         Set when the node stops: a child under way is killed.
     children
         Starts what is run.
+    worker
+        Name of this worker, which marks its unfinished work.
     """
 
     config: NodeConfig
     folder: DataFolder
     stopping: threading.Event
     children: Children
+    worker: str = "worker"
 
     def run(
         self,
@@ -105,8 +115,21 @@ class Computation:
         if before is not None:
             return replace(before, steps={})
         self._sweep(place)
-        work = place.with_name(f"{place.name}.{secrets.token_hex(8)}.part")
+        work = self.folder.unfinished(place, self.worker)
         work.mkdir(parents=True)
+        try:
+            return self._compute(revision, inputs, work, predecessor)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _compute(
+        self,
+        revision: RevisionRecord,
+        inputs: Sequence[StoredInstance],
+        work: Path,
+        predecessor: Path | None,
+    ) -> Computed:
+        place = self.folder.revision(revision.study_instance_uid, revision.number)
         request = work / "request.json"
         content = self._request(revision, inputs, work, predecessor)
         write_durably(request, json.dumps(content).encode())
@@ -118,14 +141,13 @@ class Computation:
             reason=_reason(code, note, told),
             seconds=time.monotonic() - begin,
             steps={} if told is None else told.steps,
+            record=read_steps(work / STEPS_FILE),
         )
         if not computed.has_results:
-            shutil.rmtree(work)
             return computed
         outcome = {"exit_code": code, "reason": computed.reason, "seconds": computed.steps}
         write_durably(work / "computed.json", json.dumps(outcome).encode())
-        _put_in_place(work, place)
-        return computed
+        return computed if _put_in_place(work, place) else _adopted(place)
 
     def _request(
         self,
@@ -134,12 +156,18 @@ class Computation:
         work: Path,
         predecessor: Path | None,
     ) -> dict[str, Any]:
-        instances = self.folder.spool(self.config).instances
+        spool = self.folder.spool(self.config)
+        instances = spool.instances
+        options = StudyOptions.from_text(revision.options)
         return {
             "study_instance_uid": revision.study_instance_uid,
             "revision": revision.number,
             "created": datetime.fromtimestamp(revision.created, UTC).isoformat(),
             "files": [str(instances / one.path) for one in inputs],
+            "roi_files": [
+                str(spool.attachment(one.sha256, one.suffix)) for one in options.roi or ()
+            ],
+            "options": options.to_json(),
             "out_dir": str(work),
             "predecessor": None if predecessor is None else str(predecessor),
             "analysis": self.config.analysis.model_dump(mode="json"),
@@ -148,12 +176,18 @@ class Computation:
         }
 
     def _sweep(self, place: Path) -> None:
-        """Remove what computations of this revision left that a crash cut short."""
-        if place.parent.is_dir():
-            for stale in place.parent.glob(f"{place.name}.*.part"):
-                shutil.rmtree(stale)
+        """Remove what this worker left of this revision when it crashed.
+
+        Another worker may be alive although it was taken for dead, so what is under its name
+        stays until the revision is settled.
+        """
+        for stale in self.folder.unfinished_of(place, self.worker):
+            shutil.rmtree(stale, ignore_errors=True)
         if place.is_dir():
-            shutil.rmtree(place)
+            # Without its outcome it cannot have come from here; somebody was at the files.
+            broken = self.folder.unfinished(place, self.worker)
+            place.rename(broken)
+            shutil.rmtree(broken)
 
     def _watch(self, request: Path) -> tuple[int | None, str]:
         """Run the child to its end or its limit: exit code, and what we have to say."""
@@ -176,6 +210,8 @@ class Computation:
                     note = f"stopped at {peak:.0f} MiB of memory"
             if code is None:
                 _kill_group(child)
+            elif code < 0:
+                end_session(child.pid)
         _log.info(
             "computation ended",
             exit_code=code,
@@ -190,6 +226,8 @@ class Computation:
 def _reason(code: int | None, note: str, told: Computed | None) -> str:
     if note:
         return note
+    if code == NO_SPACE:
+        return "waits for space on the disk of the results"
     if told is not None and told.exit_code == code:
         return told.reason[:_LONGEST_REASON]
     if code is not None and code < 0:
@@ -200,24 +238,42 @@ def _reason(code: int | None, note: str, told: Computed | None) -> str:
 def _read_outcome(file: Path) -> Computed | None:
     if not file.is_file():
         return None
-    content = json.loads(file.read_text(encoding="utf-8"))
-    return Computed(
-        exit_code=int(content["exit_code"]),
-        reason=str(content["reason"]),
-        steps={str(step): float(taken) for step, taken in content.get("seconds", {}).items()},
-    )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return Computed(
+            exit_code=int(content["exit_code"]),
+            reason=str(content["reason"]),
+            steps={str(step): float(taken) for step, taken in content.get("seconds", {}).items()},
+        )
+    except (ValueError, KeyError):
+        return None  # cut short
 
 
-def _put_in_place(work: Path, place: Path) -> None:
-    """Make everything durable, then give it its name in one step."""
+def _put_in_place(work: Path, place: Path) -> bool:
+    """Make everything durable, then give it its name in one step; False when that is taken."""
     for path in work.rglob("*"):
         if path.is_dir():
             sync_folder(path)
         else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    work.rename(place)
+    try:
+        work.rename(place)
+    except OSError as fault:
+        if fault.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT):
+            raise
+        return False
     sync_folder(place.parent)
+    return True
+
+
+def _adopted(place: Path) -> Computed:
+    """What another worker put in place first."""
+    found = _read_outcome(place / "computed.json")
+    if found is None:
+        return Computed(exit_code=1, reason="the results vanished while they were put in place")
+    _log.warning("another worker computed this revision too; its results are used")
+    return replace(found, steps={})
 
 
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:
@@ -225,6 +281,9 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
         os.killpg(child.pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+    finally:
+        # What the child runs in groups of their own is in its session all the same.
+        end_session(child.pid)
     child.wait()
 
 

@@ -34,15 +34,19 @@ from cestle.dicom.standard import (
 from cestle.dicom.study_header import CHARACTER_SETS
 from cestle.dicom.study_reader import read_study
 from cestle.errors import CestleError, HeaderError, SpoolError
+from cestle.net.commitment import SAME_ASSOCIATION_SECONDS
 from cestle.net.contexts import (
     ACCEPTED_STORAGE,
+    COMMITMENT,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     REPORT_CLASSES,
     UNCOMPRESSED,
     VERIFICATION,
 )
-from cestle.net.sender import ACKNOWLEDGED
+from cestle.net.performed_steps import PERFORMED_STEP, STATUSES
+from cestle.net.retrieval import FIND, GET, MODALITIES, MOVE
+from cestle.net.sender import ACKNOWLEDGED, MAY_PASS
 from cestle.net.server import (
     HANDSHAKE_SECONDS,
     LONGEST_PDU_BYTES,
@@ -50,11 +54,13 @@ from cestle.net.server import (
     NEGOTIATION_SECONDS,
 )
 from cestle.phantom.study import SimulationSettings, simulate
+from cestle.service.commitment import MOST_RESENDS
 from cestle.service.processing import analysis_settings
+from cestle.service.workflow import MOST_REFUSALS
 from cestle.study.analysis import Provenance, analyse_study
 
 TEMPLATE: Final = "conformance/statement.md.j2"
-_SECTIONS: Final = ("node.", "peers", "destinations", "study.", "tls.")
+_SECTIONS: Final = ("node.", "peers", "destinations", "archives", "study.", "tls.")
 """Parts of the configuration that concern the network."""
 _SAMPLE: Final = SimulationSettings(snr=None, t1_mm=4.0, matrix=64, pixel_mm=3.4)
 _SAMPLE_TIME: Final = datetime(2026, 1, 1)  # noqa: DTZ001  stands in no statement
@@ -140,6 +146,17 @@ def _facts(
         "uncompressed": UNCOMPRESSED,
         "sent_syntaxes": (EXPLICIT_LITTLE, IMPLICIT_LITTLE),
         "verification": VERIFICATION,
+        "commitment": COMMITMENT,
+        "report_seconds": f"{SAME_ASSOCIATION_SECONDS:g}",
+        "most_resends": MOST_RESENDS,
+        "most_refusals": MOST_REFUSALS,
+        "passing": [f"{status:04X}" for status in sorted(MAY_PASS)],
+        "performed_step": PERFORMED_STEP,
+        "find": FIND,
+        "move": MOVE,
+        "get": GET,
+        "modalities": MODALITIES,
+        "step_statuses": {f"{code:04X}": words for code, words in STATUSES.items()},
         "uid_name": uid_name,
         "extended": {
             uid_name(uid): sorted(keywords) for uid, keywords in STANDARD_EXTENDED.items()

@@ -78,7 +78,10 @@ class Intake:
         recorded = self.journal.all_paths()
         root = self.files.instances
         present = {file.relative_to(root).as_posix() for file in root.glob("*/*.dcm")}
-        for path in present - recorded:
+        cleaned = self.journal.cleaned_paths() & (present - recorded)
+        for path in cleaned:
+            self.files.remove(path)
+        for path in present - recorded - cleaned:
             self.files.set_aside(root / path)
         for path in recorded - present:
             _log.error("a received instance is no longer on the disk", path=path)
@@ -89,7 +92,7 @@ class Intake:
             "spool reconciled",
             instances=len(recorded & present),
             unfinished=unfinished,
-            set_aside=len(present - recorded),
+            set_aside=len(present - recorded - cleaned),
             lost=len(recorded - present),
         )
 
@@ -107,7 +110,8 @@ class Intake:
         for uid in (received.sop_instance_uid, received.series_instance_uid):
             require_uid(uid)
         path = self.files.path(study, received.sha256)
-        known = self.journal.knows(received.sop_instance_uid, received.sha256) and path.is_file()
+        # A file without a row may be half of one, after a power failure: it is written again.
+        known = path.is_file() and self.journal.knows(received.sop_instance_uid, received.sha256)
         if not known:
             path = self.files.keep(
                 received.content, study_instance_uid=study, sha256=received.sha256
@@ -129,6 +133,8 @@ class Intake:
             ),
             wanted=f"sent to {self.redo_ae_title}" if redo else "",
         )
+        if not path.is_file():  # removed by age between the look and the record
+            self.files.keep(received.content, study_instance_uid=study, sha256=received.sha256)
         self.arrived(arrival)
         _log.debug("instance kept", study=study, sop_instance_uid=received.sop_instance_uid)
         if arrival is Arrival.CONFLICTING:

@@ -1,7 +1,9 @@
 """Where the node keeps what it keeps, below `data_dir`."""
 
 import fcntl
+import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from cestle.config.node import NodeConfig
 from cestle.errors import ConfigError, SpoolError
 from cestle.spool.database import Database
 from cestle.spool.files import SpoolFiles, require_uid, sync_folder
+from cestle.spool.identity import require_own_folder
+from cestle.spool.mounts import require_local_disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +87,32 @@ class DataFolder:
 
         Raises
         ------
+        ConfigError
+            When it would be SQLite on a disk of another machine.
         SpoolError
             When it cannot be opened.
         """
+        if not self.database_url:
+            require_local_disk(self.root)
         database = Database(self.journal)
         try:
             yield database
         finally:
             database.close()
+
+    def spool_of_commands(self, config: NodeConfig) -> SpoolFiles:
+        """The spool for a command of a person, which writes beside the receivers."""
+        return self.spool(config, writer=0)
+
+    def require_sound(self, database: Database, config: NodeConfig) -> None:
+        """Check that folder and database belong together and that the disk can be trusted.
+
+        Raises
+        ------
+        ConfigError
+            When they do not, or it cannot.
+        """
+        require_own_folder(self.spool(config).root, database)
 
     def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
         """The spool of received instances, for the receiver of this number."""
@@ -100,6 +122,15 @@ class DataFolder:
     def revision(self, study_instance_uid: str, number: int) -> Path:
         """Folder of the results of one revision."""
         return self.results / require_uid(study_instance_uid) / f"r{number}"
+
+    def unfinished(self, place: Path, worker: str) -> Path:
+        """A new name for results that are being made by a worker, beside their place."""
+        return place.with_name(f"{place.name}.{_mark(worker)}-{secrets.token_hex(8)}.part")
+
+    def unfinished_of(self, place: Path, worker: str = "") -> tuple[Path, ...]:
+        """Unfinished results of a revision, by one worker or by all."""
+        pattern = f"{place.name}.{_mark(worker) + '-' if worker else ''}*.part"
+        return tuple(place.parent.glob(pattern)) if place.parent.is_dir() else ()
 
     def in_use(self) -> bool:
         """Whether a process of a node works in this folder at the moment."""
@@ -139,6 +170,11 @@ class DataFolder:
             yield handle
         finally:
             os.close(handle)
+
+
+def _mark(worker: str) -> str:
+    # A name may hold anything, such as a slash.
+    return hashlib.sha256(worker.encode()).hexdigest()[:12]
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ _STEP_BUCKETS: Final = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 
 STEPS: Final = ("collecting", "queued", "computation", "reading", "computing", "making")
 """Arrival to inputs fixed, fixed to begun, the child as a whole; then the steps within it."""
 RESULTS: Final = ("complete", "partial", "bad_input", "fault", "interrupted")
-DELIVERED: Final = ("delivered", "later", "set_aside")
+DELIVERED: Final = ("delivered", "committing", "later", "set_aside")
 
 
 class Meters:

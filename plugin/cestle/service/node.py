@@ -18,16 +18,28 @@ from cestle.engine.jobs import Pauses
 from cestle.errors import CestleError
 from cestle.service.assembly import Assembly, Assess
 from cestle.service.children import Children
+from cestle.service.cleaning import Cleaning
+from cestle.service.commitment import CommitmentCare, CommitmentRequests
 from cestle.service.computation import COMPUTE_COMMAND, Computation
+from cestle.service.destinations import DestinationCare
+from cestle.service.dispatcher import Dispatcher
+from cestle.service.fingerprint import recipe
 from cestle.service.heartbeat import forget_heartbeats
 from cestle.service.layout import DataFolder
+from cestle.service.leader import Leader, discard_results, say_farewell
 from cestle.service.logs import configure_logging, describe_fault
 from cestle.service.meters import Meters
 from cestle.service.node_watch import NodeWatch
 from cestle.service.receivers import Receivers
-from cestle.service.workflow import COMPUTE_PAUSES, Dispatcher, Workflow
+from cestle.service.workflow import COMPUTE_PAUSES, Workflow
+from cestle.spool.commitments import Commitments
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.named_lock import NamedLock
+from cestle.spool.performed_steps import PerformedSteps
+from cestle.spool.retention import Retention
+from cestle.spool.retries import Retries
+from cestle.spool.workers import Steps, Workers
 
 _LOOP_SECONDS: Final = 0.25
 _log = structlog.get_logger(__name__)
@@ -109,43 +121,91 @@ class Worker:
         from cestle.engine.durable import DurableEngine
         from cestle.service.assessment import CompletenessAssessor
 
-        journal = Journal(self._resources.enter_context(folder.open_database()))
-        instances = folder.spool(self._config).instances
-        assess = self._assess or CompletenessAssessor.of(self._config, instances)
+        database = self._resources.enter_context(folder.open_database())
+        folder.require_sound(database, self._config)
+        journal, workers, retention = Journal(database), Workers(database), Retention(database)
+        states, commitments = DestinationStates(database), Commitments(database)
+        steps = Steps(database)
+        files, name = folder.spool(self._config), _worker_name(self._config)
+        assess = self._assess or CompletenessAssessor.of(self._config, files.instances)
         self._resources.callback(self._children.dismiss)
         workflow = Workflow(
             config=self._config,
             folder=folder,
             journal=journal,
+            states=states,
+            requests=CommitmentRequests(config=self._config, commitments=commitments),
             computation=Computation(
                 config=self._config,
                 folder=folder,
                 stopping=self._stopping,
                 children=self._children,
+                worker=name,
             ),
+            workers=workers,
+            steps=steps,
             stopping=self._stopping,
             compute_pauses=self._pauses,
             meters=self._meters,
         )
+        begun: list[str] = []
+
+        def died(other: str) -> None:
+            if other == name:
+                workers.begin(name)
+                begun.append(name)
+            else:
+                workers.note_death(other)
+
+        # Called after the engine has stopped, since what is entered later is left earlier.
+        self._resources.callback(say_farewell, workers, begun)
         engine = DurableEngine(
-            folder.engine,
-            executor_id=_worker_name(self._config),
-            took_over=self._meters.took_over,
+            folder.engine, executor_id=name, died=died, took_over=self._meters.took_over
         )
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
         self._unwatched = engine.unwatched
-        assembly = Assembly(journal=journal, assess=assess, meters=self._meters)
-        dispatcher = Dispatcher(
-            journal=journal,
+        leader = Leader(
+            assembly=Assembly(
+                journal=journal,
+                assess=assess,
+                recipe=lambda: recipe(self._config),
+                plan=workflow.plan_again,
+                performed=PerformedSteps(database).of_study,
+                retention=retention,
+                steps=steps,
+                meters=self._meters,
+            ),
+            destinations=DestinationCare(
+                config=self._config, states=states, journal=journal, stopping=self._stopping
+            ),
+            commitments=CommitmentCare(
+                journal=journal,
+                commitments=commitments,
+                destinations={one.name: one for one in self._config.destinations},
+            ),
+            dispatcher=Dispatcher(
+                journal=journal,
+                engine=engine,
+                retries=Retries(database),
+                destinations=frozenset(one.name for one in self._config.destinations),
+                discard=lambda uid: discard_results(folder, journal, uid),
+            ),
+            cleaning=Cleaning(
+                keep=self._config.retention,
+                folder=folder,
+                files=files,
+                journal=journal,
+                retention=retention,
+                engine=engine,
+            ),
             engine=engine,
-            destinations=frozenset(one.name for one in self._config.destinations),
         )
         # Studies are watched by one worker at a time; what it hands to the engine is done by all.
-        lead: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
+        leads: Callable[[], bool] = NamedLock(url, "assembly").held if url else lambda: True
         self._thread = threading.Thread(
             target=self._loop,
-            args=(lead, assembly, dispatcher, journal),
+            args=(leads, leader, journal),
             name="assembly",
             daemon=True,
         )
@@ -161,19 +221,12 @@ class Worker:
             _log.info("worker stopped")
         self._resources.close()
 
-    def _loop(
-        self,
-        lead: Callable[[], bool],
-        assembly: Assembly,
-        dispatcher: Dispatcher,
-        journal: Journal,
-    ) -> None:
+    def _loop(self, leads: Callable[[], bool], leader: Leader, journal: Journal) -> None:
         while not self._stopping.wait(_LOOP_SECONDS):
             self._last_round = time.monotonic()
             try:
-                if lead():
-                    assembly.step(time.time())
-                    dispatcher.step()
+                if leads():
+                    leader.step(time.time())
                 self._prepare(journal)
                 self._last_success = time.monotonic()
             except CestleError as fault:
@@ -185,7 +238,7 @@ class Worker:
         """Have a computing child ready while a study arrives, and none when all is done."""
         if journal.collecting():
             self._children.make_ready()
-        elif not journal.unfinished():
+        elif not any(one.state.computing for one in journal.unfinished()):
             self._children.dismiss()
 
 

@@ -8,7 +8,7 @@ shares it; what a process counts itself is its own.
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -16,17 +16,23 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 import cestle
 from cestle.errors import CestleError
+from cestle.net.listener import NOT_ACCEPTABLE
+from cestle.net.peers import Admission
 from cestle.service.certificates import expiry
 from cestle.service.heartbeat import Reception
 from cestle.service.node_watch import NodeWatch
+from cestle.spool.audit import AuditTrail
+from cestle.spool.breaker import BreakerState
+from cestle.spool.commitments import Commitments
 from cestle.spool.database import Database
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.figures import Figures, count
 from cestle.spool.lifecycle import DeliveryState, RevisionState
 from cestle.spool.records import Arrival
 
 _REASONS: Final = (
-    *("calling_title_not_recognised", "called_title_not_recognised", "local_limit_exceeded"),
-    *("not_acceptable", "unknown_address", "tls_handshake"),
+    *(one.name.lower() for one in Admission if one is not Admission.ADMITTED),
+    *(NOT_ACCEPTABLE, "unknown_address", "tls_handshake"),
 )
 _STATUSES: Final = ("0xA700", "0xA900", "0xC000", "0x0124")
 _HEAD_DIGITS: Final = 12
@@ -50,12 +56,17 @@ class NodeCollector:
         yield from self._process()
         yield from _disk(self._watch)
         yield from _certificate(self._watch)
+        limit = self._watch.config.node.maximum_associations
+        yield _gauge("cestle_associations_limit", "Most associations at a time.", limit)
         yield from _reception(self._watch.reception())
         database = self._watch.database
         up = False
         if database is not None:
             try:
-                yield from _journal(self._watch, database)
+                # All of it is read before any is shown, so that half an answer is none.
+                yield from [
+                    metric for part in JOURNAL_FIGURES for metric in part(self._watch, database)
+                ]
                 up = True
             except CestleError:
                 up = False
@@ -140,23 +151,67 @@ def _reception(found: Reception) -> Iterator[Metric]:
     yield lost
 
 
-def _journal(watch: NodeWatch, database: Database) -> list[Metric]:
+def _stored(watch: NodeWatch, database: Database) -> Iterator[Metric]:
     figures, now = count(database), time.time()
-    head = watch.audit_head()
-    found = [
-        _gauge("cestle_studies", "Studies of which something was received.", figures.studies),
-        _gauge("cestle_studies_collecting", "Studies that still arrive.", figures.collecting),
-        _gauge("cestle_instances_stored", "Instances in the spool.", figures.instances),
-        _revisions(figures),
-        _oldest(figures, now),
-        *_deliveries(figures, now, [one.name for one in watch.config.destinations]),
-    ]
-    if head is not None:
-        found.append(_gauge("cestle_audit_entries", "Entries of the audit trail.", head.seq))
-        number = int(head.hash[:_HEAD_DIGITS], 16)
-        what = "First 48 bits of the hash of the last audit entry, to be remembered elsewhere."
-        found.append(_gauge("cestle_audit_head", what, number))
-    return found
+    yield _gauge("cestle_studies", "Studies of which something was received.", figures.studies)
+    yield _gauge("cestle_studies_collecting", "Studies that still arrive.", figures.collecting)
+    yield _gauge("cestle_instances_stored", "Instances in the spool.", figures.instances)
+    yield _revisions(figures)
+    yield _oldest(figures, now)
+    yield from _deliveries(figures, now, [one.name for one in watch.config.destinations])
+
+
+def _audit(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    del watch
+    head = AuditTrail(database).head()
+    number = int(head.hash[:_HEAD_DIGITS], 16)
+    what = "First 48 bits of the hash of the last audit entry, to be remembered elsewhere."
+    yield _gauge("cestle_audit_entries", "Entries of the audit trail.", head.seq)
+    yield _gauge("cestle_audit_head", what, number)
+
+
+def _destinations(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    found = DestinationStates(database)
+    backlogs, now = found.backlogs(), time.time()
+    states = GaugeMetricFamily(
+        "cestle_destination_state",
+        "1 for the state that a destination is in: closed is well, open counts as down, half_open "
+        "is being tried.",
+        labels=["destination", "state"],
+    )
+    down = _labelled(
+        "cestle_destination_down_seconds", "How long it has counted as down; 0 if it does not."
+    )
+    held = _labelled("cestle_deliveries_held", "Deliveries that wait for it to come back.")
+    for one in (found.get(destination.name) for destination in watch.config.destinations):
+        for state in BreakerState:
+            states.add_metric([one.name, state.value], float(one.state is state))
+        since = now if one.down_since is None else one.down_since
+        down.add_metric([one.name], max(0.0, now - since))
+        held.add_metric([one.name], backlogs[one.name].held if one.name in backlogs else 0)
+    yield from (states, down, held)
+
+
+def _commitments(watch: NodeWatch, database: Database) -> Iterator[Metric]:
+    del watch
+    commitments = Commitments(database)
+    oldest, now = commitments.oldest_open(), time.time()
+    yield _gauge(
+        "cestle_commitments_open",
+        "Requests for storage commitment that wait for their report.",
+        commitments.open_count(),
+    )
+    yield _gauge(
+        "cestle_oldest_commitment_seconds",
+        "How long the oldest of them has waited; 0 when there is none.",
+        0.0 if oldest is None else max(0.0, now - oldest),
+    )
+
+
+JOURNAL_FIGURES: Final[tuple[Callable[[NodeWatch, Database], Iterator[Metric]], ...]] = (
+    *(_stored, _destinations, _commitments, _audit),
+)
+"""What is counted in the database at each scrape; a new part of it gets its own line here."""
 
 
 def _revisions(figures: Figures) -> Metric:
@@ -193,7 +248,6 @@ def _deliveries(figures: Figures, now: float, configured: Iterable[str]) -> Iter
     oldest = _labelled(
         "cestle_oldest_delivery_seconds",
         "How long ago the inputs of the oldest undelivered revision were fixed, 0 when none is.",
-        "destination",
     )
     for name in names:
         for state in DeliveryState:
@@ -208,7 +262,7 @@ def _gauge(name: str, meaning: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, meaning, value=value)
 
 
-def _labelled(name: str, meaning: str, label: str) -> GaugeMetricFamily:
+def _labelled(name: str, meaning: str, label: str = "destination") -> GaugeMetricFamily:
     return GaugeMetricFamily(name, meaning, labels=[label])
 
 

@@ -13,18 +13,14 @@ from typing import Final
 from cestle.config.node import NodeConfig
 from cestle.config.reporting import PageFile
 from cestle.config.templates import TemplateFolder
-from cestle.errors import CestleError, SpoolError
+from cestle.errors import CestleError, ConfigError, SpoolError
 from cestle.net.secure import server_context
 from cestle.service.certificates import expiry
 from cestle.service.layout import DataFolder
 from cestle.service.operate import echo
 from cestle.spool.database import VERSION, version_of
+from cestle.spool.mounts import require_local_disk
 
-NETWORK_FILE_SYSTEMS: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "glusterfs", "9p"}
-    | {"fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs"}
-)
-"""Their locks and their order of writes are not those that SQLite stands on."""
 _RENEW_DAYS: Final = 30
 _EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC)
 _MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -61,25 +57,6 @@ def machine_remarks(config: NodeConfig, *, network: bool = False) -> tuple[Remar
     return tuple(remark for look in looks for remark in look(config))
 
 
-def file_system_of(path: Path, mounts: str) -> str:
-    """Type of the file system that a path is on.
-
-    Parameters
-    ----------
-    path
-        Absolute.
-    mounts
-        Content of ``/proc/self/mountinfo`` (proc(5)).
-    """
-    best, kind = Path("/"), ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        place = Path(before.split()[4].encode().decode("unicode_escape"))
-        if path.is_relative_to(place) and (not kind or place.is_relative_to(best)):
-            best, kind = place, after.split()[0]
-    return kind
-
-
 def _existing(path: Path) -> Path:
     """`path`, or the nearest folder above that exists."""
     return next(one for one in (path, *path.parents) if one.exists())
@@ -98,16 +75,12 @@ def _folder(config: NodeConfig) -> Remarks:
 
 
 def _file_system(config: NodeConfig) -> Remarks:
-    if config.engine.database_url or not _MOUNTS.is_file():
+    if config.engine.database_url:
         return
-    folder = _existing(config.node.data_dir).resolve()
-    kind = file_system_of(folder, _MOUNTS.read_text(encoding="utf-8"))
-    if kind in NETWORK_FILE_SYSTEMS:
-        yield Remark(
-            text=f"data_dir {config.node.data_dir} is on {kind}, expected a local disk: SQLite "
-            "loses data on a network file system; move it, or use PostgreSQL ([engine] "
-            "database_url)"
-        )
+    try:
+        require_local_disk(config.node.data_dir, _MOUNTS)
+    except ConfigError as fault:
+        yield Remark(text=str(fault))
 
 
 def _space(config: NodeConfig) -> Remarks:

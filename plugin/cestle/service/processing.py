@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,8 @@ from cestle.cest.glucest import GluCestSettings
 from cestle.config.basis import shipped_bases
 from cestle.config.calibration import load_calibration
 from cestle.config.classification import load_rules
-from cestle.config.node import AnalysisSection, MrsSection, TemplatesSection
+from cestle.config.node import AnalysisSection, MrsSection, RegionsSection, TemplatesSection
+from cestle.config.options import StudyOptions
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.identity import OutputIdentity
@@ -30,9 +31,14 @@ from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
 from cestle.mrs.gates import GateSettings
 from cestle.mrs.megapress import FitMethod, MegaSettings
+from cestle.mrs.selection import require_transients
+from cestle.service.region_atlas import BuiltInAtlas
+from cestle.service.region_ladder import RegionMaker, climb
+from cestle.service.region_plug_in import PlugIn
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
-from cestle.study.results import Status, StudyResults
-from cestle.study.roles import Role
+from cestle.study.region_origin import PreviousResult, previous_result
+from cestle.study.results import RequestedOptions, Status, StudyResults
+from cestle.study.roles import LabelScheme, Role
 from cestle.study.spectroscopy import SpectroscopySettings
 
 Progress = Callable[[str], None]
@@ -73,6 +79,8 @@ class ProcessRequest:
         Which numbers it uses.
     onset_side
         Known side of seizure onset.
+    options
+        What a person asked for beside the configuration; regions are in `roi_files`.
     revision
         1, or more when input or options changed.
     origin
@@ -91,6 +99,7 @@ class ProcessRequest:
     tissue_map: Path | None = None
     tissue_scheme: str = DEFAULT_TISSUE_SCHEME
     onset_side: Side | None = None
+    options: StudyOptions = field(default_factory=StudyOptions)
     revision: int = 1
     origin: str = "process"
     predecessor: Path | None = None
@@ -138,6 +147,32 @@ def analysis_settings(section: AnalysisSection, folder: TemplateFolder) -> Analy
         combined_score=_combined_score(section),
         spectroscopy=_spectroscopy(section.mrs, folder),
     )
+
+
+def study_settings(
+    section: AnalysisSection, options: StudyOptions, folder: TemplateFolder
+) -> AnalysisSettings:
+    """The analysis that a configuration and a person ask for together.
+
+    Raises
+    ------
+    ConfigError
+        As `analysis_settings` does.
+    InputError
+        When the two do not go together.
+    """
+    settings = analysis_settings(options.applied_to(section), folder)
+    spectroscopy = settings.spectroscopy
+    mega = spectroscopy.mega
+    preparation = replace(mega.preparation, left_out=options.drop_transients or ())
+    mega = replace(mega, preparation=preparation)
+    return replace(settings, spectroscopy=replace(spectroscopy, mega=mega))
+
+
+def _options(request: ProcessRequest) -> StudyOptions:
+    if request.onset_side is None:
+        return request.options
+    return request.options.model_copy(update={"onset_side": request.onset_side.value})
 
 
 def _spectroscopy(section: MrsSection, folder: TemplateFolder) -> SpectroscopySettings:
@@ -208,23 +243,39 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         patient_banner=request.analysis.patient_banner,
     )
     rules = load_rules(folder)
-    settings = analysis_settings(request.analysis, folder)
+    options = _options(request)
+    settings = study_settings(request.analysis, options, folder)
     progress("reading and recognising the images")
     study = read_study(
         request.files,
         rules,
         roi_files=request.roi_files,
-        onset_side=request.onset_side,
+        onset_side=None if options.onset_side is None else Side(options.onset_side),
         label_scheme=request.label_scheme,
         tissue_map=request.tissue_map,
         tissue_scheme=request.tissue_scheme,
     )
     _require_measurement(study)
+    require_transients(options.drop_transients or (), study.inputs.mega)
+    previous = _previous(request.predecessor)
+    study = climb(
+        study,
+        region_makers(
+            request.analysis.regions,
+            rules.label_schemes,
+            scratch=request.out_dir,
+            progress=progress,
+        ),
+        previous=previous,
+        progress=progress,
+    )
     progress("computing the GluCEST map, the indices and the spectra")
     provenance = Provenance(
         software_version=cestle.__version__,
         templates_version=templates.label,
         revision=request.revision,
+        previous=previous,
+        options=RequestedOptions(form=options.to_json(), words=options.words()),
     )
     analysis = analyse_study(study.inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")
@@ -241,6 +292,44 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
     results = replace(outputs.results, notes=study.notes, outputs=records)
     _write_results(results, request.out_dir / "results.json")
     return results
+
+
+def region_makers(
+    section: RegionsSection,
+    schemes: Sequence[LabelScheme],
+    *,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[RegionMaker, ...]:
+    """The software that may draw regions, the better class first.
+
+    Parameters
+    ----------
+    section
+        The configuration.
+    schemes
+        Known label schemes.
+    scratch
+        Folder for the files of a plug-in.
+    progress
+        Told of each step of the atlas.
+    """
+    makers: list[RegionMaker] = []
+    if section.plugin_command:
+        makers.append(PlugIn(settings=section, schemes=schemes, scratch=scratch))
+    if section.automatic_atlas:
+        makers.append(BuiltInAtlas(progress=progress))
+    return tuple(makers)
+
+
+def _previous(predecessor: Path | None) -> PreviousResult | None:
+    """The result set before, from the file beside its objects; None where there is none."""
+    if predecessor is None:
+        return None
+    file = predecessor.parent.parent / "results.json"
+    if not file.is_file():
+        return None
+    return previous_result(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _require_measurement(study: ReadStudy) -> None:

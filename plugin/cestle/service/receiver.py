@@ -23,13 +23,16 @@ from cestle.errors import CestleError, ConfigError, SpoolError
 from cestle.net.admitted import Tally
 from cestle.net.listener import Listener
 from cestle.net.server import BACKLOG
+from cestle.service.commitment import recorder
 from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.lifeline import read_line, watch_parent
 from cestle.service.logs import configure_logging
 from cestle.service.receiver_watch import ReceiverWatch
 from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail, Outcome
+from cestle.spool.commitments import Commitments
 from cestle.spool.journal import Journal
+from cestle.spool.performed_steps import PerformedSteps
 
 _TAKE_OVER_SECONDS: Final = 15.0
 _ORPHAN_GRACE_SECONDS: Final = 2.0
@@ -109,6 +112,9 @@ class Reception:
                     raise
                 time.sleep(0.1)
         with folder.open_database() as database:
+            # Before anything is reconciled: with a share that is not mounted, every instance
+            # would look lost.
+            folder.require_sound(database, self._config)
             trail = AuditTrail(database)
             Intake.of(
                 self._config,
@@ -180,7 +186,9 @@ class Receiver:
             config,
             store=intake.store,
             quarantine=intake.quarantine,
+            report=recorder(Commitments(database)),
             observer=watch,
+            steps=PerformedSteps(database),
             tally=Tally.shared(self._place.tally, place=self._place.number - 1, of=self._place.of),
             listening=self._listening,
         )

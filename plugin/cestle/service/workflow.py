@@ -5,31 +5,49 @@ Every attempt reads in the journal what is left to do, so it may be repeated at 
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from cestle.config.node import Destination, NodeConfig
-from cestle.engine.jobs import Ending, JobEngine, JobKind, Pauses, Payload
+from cestle.engine.jobs import Ending, JobKind, Pauses, Payload
 from cestle.errors import CestleError, DeliveryError, InputError
 from cestle.net.instances import OutgoingInstance, describe_file
-from cestle.net.sender import send_instances
-from cestle.service.computation import BAD_INPUT, COMPLETE, PARTIAL, Computation, Computed
+from cestle.net.transport import deliver
+from cestle.service.commitment import CommitmentRequests
+from cestle.service.computation import (
+    BAD_INPUT,
+    COMPLETE,
+    NO_SPACE,
+    PARTIAL,
+    Computation,
+    Computed,
+)
 from cestle.service.deliverables import chosen_for, outgoing, read_deliverables, report_file
+from cestle.service.destinations import pauses_between_looks
 from cestle.service.layout import DataFolder
 from cestle.service.logs import describe_fault
 from cestle.service.meters import Meters
+from cestle.service.solitude import Solitude
+from cestle.service.storage_faults import is_of_storage
+from cestle.spool.breaker import BreakerState
+from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
-from cestle.spool.lifecycle import DeliveryState, Event, RevisionState
-from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord
+from cestle.spool.lifecycle import DeliveryState, Event
+from cestle.spool.records import DeliveryItem, DeliveryRecord, RevisionRecord, StepRecord
+from cestle.spool.workers import Steps, Workers
 
-_STUDY: Final = "study"
-_MOST_ATTEMPTS: Final = 6
-"""Computations of one revision, crashes of the node included, before it is set aside."""
-_CHECK_SECONDS: Final = 30.0
+STUDY: Final = "study"
+"""Name of the jobs that compute."""
+_MOST_DEATHS: Final = 3
+"""Workers that may die of a revision, those acquitting it deducted, before it is set aside."""
+_SUSPECT_DEATHS: Final = 2
+"""From so many on it is computed while its worker does nothing else."""
+MOST_REFUSALS: Final = 5
+"""Attempts in which a destination that answers could not process an instance."""
 _NOTHING_MADE: Final = "none of the objects that this destination is to get was made"
 COMPUTE_PAUSES: Final = Pauses(first_s=5.0, longest_s=10.0, total_s=20.0)
 """A fault of ours may be a lack of memory that passes; it is tried three times."""
@@ -48,8 +66,16 @@ class Workflow:
         Where results are.
     journal
         What is left to do.
+    states
+        Which destinations are down.
+    requests
+        Asks for storage commitment.
     computation
         Computes revisions.
+    workers
+        Who computes what.
+    steps
+        What was done when.
     stopping
         Set when the node stops.
     compute_pauses
@@ -63,16 +89,21 @@ class Workflow:
     config: NodeConfig
     folder: DataFolder
     journal: Journal
+    states: DestinationStates
+    requests: CommitmentRequests
     computation: Computation
+    workers: Workers
+    steps: Steps
     stopping: threading.Event
     compute_pauses: Pauses = COMPUTE_PAUSES
     meters: Meters = field(default_factory=Meters)
     clock: Callable[[], float] = time.time
+    _solitude: Solitude = field(default_factory=Solitude)
 
     def kinds(self) -> tuple[JobKind, ...]:
         """One kind for studies and one for each destination, so that none delays another."""
         study = JobKind(
-            name=_STUDY,
+            name=STUDY,
             attempt=_guarded(self._compute),
             give_up=self._give_up_computation,
             pauses=lambda _: self.compute_pauses,
@@ -83,7 +114,7 @@ class Workflow:
     def _delivery_kind(self, destination: Destination) -> JobKind:
         return JobKind(
             name=delivery_kind(destination.name),
-            attempt=_guarded(self._deliver),
+            attempt=_guarded(self._timed_delivery),
             give_up=self._give_up_delivery,
             exclusive=True,
             pauses=lambda _: Pauses(
@@ -101,9 +132,20 @@ class Workflow:
             return Ending.DONE
         if self.stopping.is_set():
             return Ending.INTERRUPTED
-        if revision.attempts >= _MOST_ATTEMPTS:
-            self._give_up_computation(payload)
+        if revision.deaths - revision.acquittals >= _MOST_DEATHS:
+            self._set_aside(
+                revision, f"the worker died {revision.deaths} times while it was computed"
+            )
             return Ending.DONE
+        # Of several computations at a time, any may be what takes the worker down. A suspect is
+        # computed alone, so that its next death proves it, or frees it from suspicion.
+        with self._solitude.kept(alone=revision.deaths >= _SUSPECT_DEATHS):
+            return self._compute_once(revision)
+
+    def _compute_once(self, revision: RevisionRecord) -> Ending:
+        if self.stopping.is_set():
+            return Ending.INTERRUPTED
+        self.workers.computes(self.computation.worker, revision)
         started = self.journal.advance(revision, Event.START, now=self.clock())
         if started is None:
             return Ending.DONE
@@ -111,27 +153,39 @@ class Workflow:
         if started.attempts == 1:
             self.meters.step("queued", self.clock() - started.created)
         _log.info("computation begins", study=uid, revision=number, attempt=started.attempts)
-        computed = self.computation.run(
-            started,
-            self.journal.inputs(uid, number),
-            predecessor=self._predecessor(started),
-        )
+        try:
+            computed = self.computation.run(
+                started,
+                self.journal.inputs(uid, number),
+                predecessor=self._predecessor(started),
+            )
+        except OSError as fault:
+            if not is_of_storage(fault):
+                raise
+            computed = Computed(exit_code=NO_SPACE, reason="waits for space on the disk")
         return self._settle(started, computed)
 
     def _settle(self, revision: RevisionRecord, computed: Computed) -> Ending:
         """Record how a computation ended."""
         uid, number, now = revision.study_instance_uid, revision.number, self.clock()
         log = _log.bind(study=uid, revision=number, reason=computed.reason)
+        self.steps.note(uid, number, _ended(computed.record, now))
         if computed.seconds:
             self.meters.computed(_result(computed), computed.seconds, computed.steps)
         if computed.has_results:
-            plan = self._plan(revision)
-            self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now)
+            plan = self.plan(revision)
+            if not self.journal.plan_deliveries(revision, plan, reason=computed.reason, now=now):
+                log.warning("another worker has settled this revision")
+                return Ending.DONE
             log.info("revision computed", objects=max(len(items) for items in plan.values()))
             return Ending.DONE
         if computed.exit_code is None:
             self.journal.advance(revision, Event.INTERRUPT, now=now)
             return Ending.INTERRUPTED
+        if computed.exit_code == NO_SPACE:
+            self.journal.advance(revision, Event.INTERRUPT, now=now, reason=computed.reason)
+            log.warning("computation put off")
+            return Ending.LATER
         if computed.exit_code == BAD_INPUT:
             self.journal.advance(revision, Event.BAD_INPUT, now=now, reason=computed.reason)
             log.warning("study parked")
@@ -140,7 +194,20 @@ class Workflow:
         log.error("computation failed")
         return Ending.AGAIN
 
-    def _plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
+    def plan_again(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]] | None:
+        """What each destination gets of a revision once more; None when its results are gone."""
+        try:
+            return self.plan(revision)
+        except (OSError, InputError) as fault:
+            _log.warning(
+                "results are no longer there",
+                study=revision.study_instance_uid,
+                revision=revision.number,
+                reason=describe_fault(fault),
+            )
+            return None
+
+    def plan(self, revision: RevisionRecord) -> dict[str, list[DeliveryItem]]:
         """What each destination gets."""
         place = self.folder.revision(revision.study_instance_uid, revision.number)
         deliverables = read_deliverables(place)
@@ -158,6 +225,9 @@ class Workflow:
         if revision is None:
             return
         reason = revision.reason or f"ended {revision.attempts} times without an answer"
+        self._set_aside(revision, reason)
+
+    def _set_aside(self, revision: RevisionRecord, reason: str) -> None:
         self.journal.advance(revision, Event.GIVE_UP, now=self.clock(), reason=reason)
         _log.error(
             "revision failed",
@@ -180,6 +250,24 @@ class Workflow:
 
     # Delivering
 
+    def _timed_delivery(self, payload: Payload) -> Ending:
+        """An attempt at a delivery, with a record of how long it took."""
+        began = self.clock()
+        before = self._delivery(payload)
+        ending = self._deliver(payload)
+        after = self._delivery(payload)
+        if before is None or after is None or after.attempts == before.attempts:
+            return ending
+        step = StepRecord(
+            name=f"deliver to {after.destination}",
+            attempts=1,
+            began=began,
+            ended=self.clock(),
+            note=after.reason,
+        )
+        self.steps.note(after.study_instance_uid, after.number, [step])
+        return ending
+
     def _deliver(self, payload: Payload) -> Ending:
         delivery = self._delivery(payload)
         if delivery is None or delivery.state is not DeliveryState.WAITING:
@@ -192,34 +280,84 @@ class Workflow:
         if not delivery.planned:
             self._note(delivery, DeliveryState.SET_ASIDE, _NOTHING_MADE)
             return Ending.DONE
+        if self.states.get(destination.name).state is BreakerState.OPEN:
+            self.states.hold(delivery.study_instance_uid, delivery.number, destination.name)
+            return Ending.DONE
+        self.journal.note_offer(delivery, now=self.clock())
         begin = time.monotonic()
         try:
             self._send(delivery, destination)
+            if self.journal.unsent(delivery):
+                return Ending.INTERRUPTED
+            asked = self.requests.ask(delivery, destination)
         except InputError as fault:
             self._note(delivery, DeliveryState.SET_ASIDE, str(fault), begin)
             return Ending.DONE
         except DeliveryError as fault:
-            state = DeliveryState.SET_ASIDE if fault.permanent else DeliveryState.WAITING
-            self._note(delivery, state, str(fault), begin)
-            return Ending.DONE if fault.permanent else Ending.AGAIN
-        if self.journal.unsent(delivery):
-            return Ending.INTERRUPTED
-        self._note(delivery, DeliveryState.DELIVERED, "", begin)
+            return self._settle_failure(delivery, destination, fault, begin)
+        self.states.note_success(destination.name, now=self.clock())
+        state = DeliveryState.COMMITTING if asked else DeliveryState.DELIVERED
+        self._note(delivery, state, "", begin)
         return Ending.DONE
+
+    def _settle_failure(
+        self,
+        delivery: DeliveryRecord,
+        destination: Destination,
+        fault: DeliveryError,
+        begin: float,
+    ) -> Ending:
+        """Record a delivery that did not succeed, and what it says of the destination."""
+        name, reason, now = destination.name, str(fault), self.clock()
+        if fault.permanent:
+            self.states.note_refusal(name, reason, now=now)
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        if fault.limited:
+            self.states.note_refusal(name, reason, now=now)
+            if self.journal.count_refusal(delivery) >= MOST_REFUSALS:
+                reason = f"gave up after {MOST_REFUSALS} refusals: {reason}"
+                self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+                return Ending.DONE
+        elif now - delivery.begun > 3600.0 * destination.give_up_hours:
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+            reason = f"gave up after {delivery.attempts + 1} attempts: {reason}"
+            self._note(delivery, DeliveryState.SET_ASIDE, reason, begin)
+            return Ending.DONE
+        self._note(delivery, DeliveryState.WAITING, reason, begin)
+        if not fault.limited:
+            # The last step, since it may replace this very job by one that begins anew.
+            self.states.note_failure(
+                name, reason, now=now, pause_after=pauses_between_looks(destination)
+            )
+        return Ending.AGAIN
 
     def _send(self, delivery: DeliveryRecord, destination: Destination) -> None:
         place = self.folder.revision(delivery.study_instance_uid, delivery.number)
         paths = [item.path for item in self.journal.unsent(delivery)]
         instances = outgoing(place, read_deliverables(place), paths, destination)
+        forms: dict[str, OutgoingInstance] = {}
+
+        def sent_as(instance: OutgoingInstance, form: OutgoingInstance) -> None:
+            forms[instance.sop_instance_uid] = form
 
         def acknowledged(instance: OutgoingInstance) -> None:
-            self.journal.acknowledge(delivery, instance.sop_instance_uid, now=self.clock())
+            form = forms.get(instance.sop_instance_uid, instance)
+            self.journal.acknowledge(
+                delivery,
+                instance.sop_instance_uid,
+                now=self.clock(),
+                sent_as=(form.sop_class_uid, form.sop_instance_uid),
+            )
 
-        send_instances(
+        deliver(
             instances,
             destination,
             self.config,
             acknowledged=acknowledged,
+            sent_as=sent_as,
             keep_going=lambda: not self.stopping.is_set(),
         )
 
@@ -262,88 +400,11 @@ class Workflow:
         return found[0] if found else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dispatcher:
-    """Hands to the engine what the journal says is left to do.
-
-    Parameters
-    ----------
-    journal
-        What is left to do.
-    engine
-        Runs it.
-    destinations
-        Names of the configured destinations.
-    clock
-        The time [s since the epoch].
-    """
-
-    journal: Journal
-    engine: JobEngine
-    destinations: frozenset[str]
-    clock: Callable[[], float] = time.time
-    _handed: dict[str, float] = field(default_factory=dict)
-
-    def step(self) -> None:
-        """Look at everything that is unfinished, once."""
-        now = self.clock()
-        for uid in self.journal.take_retries(now=now):
-            _log.info("retry", study=uid)
-        for revision in self.journal.unfinished():
-            if revision.state is RevisionState.DELIVERING:
-                self._hand_over_deliveries(revision, now)
-            else:
-                self._hand_over_revision(revision, now)
-
-    def _hand_over_revision(self, revision: RevisionRecord, now: float) -> None:
-        uid, number = revision.study_instance_uid, revision.number
-        if self._lost(f"{uid}:r{number}:{revision.run}", now):
-            revision = self.journal.count_run(revision)
-        payload: Payload = {"study": uid, "revision": number, "run": revision.run}
-        self._submit(_STUDY, f"{uid}:r{number}:{revision.run}", payload, now)
-
-    def _hand_over_deliveries(self, revision: RevisionRecord, now: float) -> None:
-        uid, number = revision.study_instance_uid, revision.number
-        for delivery in self.journal.deliveries(uid, number):
-            if delivery.state is not DeliveryState.WAITING:
-                continue
-            name = delivery.destination
-            if name not in self.destinations:
-                self.journal.note_delivery(
-                    delivery,
-                    DeliveryState.SET_ASIDE,
-                    reason=f"destination '{name}' is no longer in the configuration",
-                    now=now,
-                )
-                continue
-            run = delivery.run
-            if self._lost(f"{uid}:r{number}:{name}:{run}", now):
-                self.journal.count_delivery_run(delivery)
-                run += 1
-            payload: Payload = {
-                "study": uid,
-                "revision": number,
-                "destination": name,
-                "run": run,
-            }
-            self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload, now)
-
-    def _lost(self, key: str, now: float) -> bool:
-        """Whether a job that was handed over ended without doing its work.
-
-        It was never so in tests; should the engine lose or refuse a job, the journal still
-        knows what is left.
-        """
-        looked = self._handed.get(key)
-        if looked is None or now - looked < _CHECK_SECONDS:
-            return False
-        self._handed[key] = now
-        return not self.engine.holds(key)
-
-    def _submit(self, kind: str, key: str, payload: Payload, now: float) -> None:
-        if key not in self._handed:
-            self.engine.submit(kind, key, payload)
-            self._handed[key] = now
+def _ended(steps: Sequence[StepRecord], now: float) -> tuple[StepRecord, ...]:
+    """Steps of a computation that has ended; one that was cut short ended with it."""
+    return tuple(
+        step if step.ended else replace(step, ended=now, note="cut short") for step in steps
+    )
 
 
 def _result(computed: Computed) -> str:
@@ -360,15 +421,16 @@ def delivery_kind(destination: str) -> str:
 
 
 def _guarded(attempt: Callable[[Payload], Ending]) -> Callable[[Payload], Ending]:
-    """`attempt` that answers `AGAIN` instead of raising, as the engine expects."""
+    """`attempt` that never raises; what a full disk or a database away caused is no failure."""
 
     def guarded(payload: Payload) -> Ending:
         try:
             return attempt(payload)
-        except CestleError as fault:
-            _log.error("attempt failed", reason=str(fault), **payload)
         except Exception as fault:  # noqa: BLE001 - the node goes on with everything else
-            _log.error("attempt failed", reason=describe_fault(fault), **payload)
-        return Ending.AGAIN
+            known = isinstance(fault, CestleError)
+            _log.error(
+                "attempt failed", reason=str(fault) if known else describe_fault(fault), **payload
+            )
+            return Ending.LATER if is_of_storage(fault) else Ending.AGAIN
 
     return guarded

@@ -28,7 +28,10 @@ _COLUMNS: Final = (
 
 
 class AuditEvent(Enum):
-    """What can happen: (event, type) as codes of DCM, the type empty where there is none."""
+    """What can happen: the event's code of DCM, and its type's code, or a word where it has none.
+
+    Removal by age and questions to an archive are written by the parts of the node that do them.
+    """
 
     NODE_STARTED = ("110100", "110120")
     NODE_STOPPED = ("110100", "110121")
@@ -38,9 +41,11 @@ class AuditEvent(Enum):
     RESULTS_MADE = ("110103", "created")
     INSTANCES_RECEIVED = ("110104", "received")
     DELIVERY_ENDED = ("110104", "sent")
+    STUDY_DELETED = ("110105", "")
     LISTENER_STARTED = ("110108", "110124")
     LISTENER_STOPPED = ("110108", "110125")
     WORK_ASKED_FOR = ("110111", "")
+    ARCHIVE_ASKED = ("110112", "")
     ASSOCIATION_REFUSED = ("110113", "110126")
     INSTANCE_MISSING = ("110113", "110135")
 
@@ -56,8 +61,10 @@ MEANINGS: Final = {
     "110102": "Begin Transferring DICOM Instances",
     "110103": "DICOM Instances Accessed",
     "110104": "DICOM Instances Transferred",
+    "110105": "DICOM Study Deleted",
     "110108": "Network Entry",
     "110111": "Procedure Record",
+    "110112": "Query",
     "110113": "Security Alert",
     "110120": "Application Start",
     "110121": "Application Stop",

@@ -5,28 +5,41 @@ way, and on PostgreSQL a lock makes it so, since the order in which studies are 
 and frozen is what keeps two workers from doing the same thing.
 """
 
+import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 
 from cestle.errors import SpoolError
 from cestle.spool.tables import METADATA
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised with every change of the tables that an older version could not work with."""
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""
 _BUSY_SECONDS: Final = 30.0
+_LIMITS: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+"""Parameters of libpq, in seconds except for the last one."""
 
-Rows = Sequence[sa.RowMapping]
+Rows = Sequence[Mapping[str, Any]]
+_FAULTS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 class Statements:
     """Executes statements in one transaction; ``?`` stands for a value.
+
+    The driver is asked without a detour, since every instance that arrives is waited for.
 
     Parameters
     ----------
@@ -35,14 +48,21 @@ class Statements:
     """
 
     def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+        self._driver = connection.connection
         self._qmark = connection.dialect.name == "sqlite"
 
     def __call__(self, statement: str, *values: Any) -> Rows:
         """Rows of a statement; empty when it gives none."""
         text = statement if self._qmark else statement.replace("?", "%s")
-        result = self._connection.exec_driver_sql(text, values)
-        return result.mappings().all() if result.returns_rows else ()
+        cursor = self._driver.cursor()
+        try:
+            cursor.execute(text, values)
+            if cursor.description is None:
+                return ()
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
 
 
 class Database:
@@ -65,9 +85,9 @@ class Database:
         self.is_shared = self._engine.dialect.name == "postgresql"
         try:
             with self._engine.begin() as connection:
-                self._put_in_line(connection)
+                self._put_in_line(Statements(connection))
                 _bring_up_to_date(connection)
-        except sa.exc.SQLAlchemyError as fault:
+        except _FAULTS as fault:
             self._engine.dispose()
             raise SpoolError(
                 f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
@@ -92,9 +112,10 @@ class Database:
         """
         try:
             with self._writing, self._engine.begin() as connection:
-                self._put_in_line(connection)
-                yield Statements(connection)
-        except sa.exc.SQLAlchemyError as fault:
+                run = Statements(connection)
+                self._put_in_line(run)
+                yield run
+        except _FAULTS as fault:
             raise SpoolError(f"the journal cannot be written ({cause(fault)})") from fault
 
     def read(self, statement: str, *values: Any) -> Rows:
@@ -108,14 +129,14 @@ class Database:
         try:
             with self._engine.connect() as connection:
                 return Statements(connection)(statement, *values)
-        except sa.exc.SQLAlchemyError as fault:
+        except _FAULTS as fault:
             raise SpoolError(f"the journal cannot be read ({cause(fault)})") from fault
 
-    def _put_in_line(self, connection: sa.Connection) -> None:
+    def _put_in_line(self, run: Statements) -> None:
         if self.is_shared:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_KEY)))
+            run("SELECT pg_advisory_xact_lock(?)", _WRITERS_KEY)
         else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            run("BEGIN IMMEDIATE")
 
 
 def version_of(place: Path | str) -> int:
@@ -130,7 +151,7 @@ def version_of(place: Path | str) -> int:
     try:
         with engine.connect() as connection:
             return _written_by(connection, Statements(connection))
-    except sa.exc.SQLAlchemyError as fault:
+    except _FAULTS as fault:
         raise SpoolError(
             f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
             "the database runs and can be read"
@@ -146,15 +167,26 @@ def describe(place: Path | str) -> str:
     return sa.make_url(place).render_as_string(hide_password=True)
 
 
-def cause(fault: sa.exc.SQLAlchemyError) -> str:
+def cause(fault: Exception) -> str:
     """What the database says, in one line, without statement and values."""
-    origin = getattr(fault, "orig", None)
+    origin = getattr(fault, "orig", None) if isinstance(fault, sa.exc.SQLAlchemyError) else fault
     return " ".join(str(origin or type(fault).__name__).split())
 
 
+def watchful_url(url: str) -> str:
+    """A ``postgresql://`` address with limits for a network that is cut without a word.
+
+    The system would otherwise wait for a quarter of an hour, and with it everything that waits
+    for an answer. What the address says itself stays.
+    """
+    parsed = sa.make_url(url)
+    limits = {name: value for name, value in _LIMITS.items() if name not in parsed.query}
+    return parsed.update_query_dict(limits).render_as_string(hide_password=False)
+
+
 def driver_url(url: str) -> str:
-    """A ``postgresql://`` address for the driver that is installed."""
-    return "postgresql+psycopg://" + url.partition("://")[2]
+    """The same for the driver that is installed."""
+    return "postgresql+psycopg://" + watchful_url(url).partition("://")[2]
 
 
 def _engine(place: Path | str) -> sa.Engine:
@@ -192,6 +224,8 @@ def _bring_up_to_date(connection: sa.Connection) -> None:
             if column.name not in present:
                 definition = sa.schema.CreateColumn(column).compile(connection.engine)
                 run(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
     run("DELETE FROM journal_version")
     run("INSERT INTO journal_version (number) VALUES (?)", VERSION)
 

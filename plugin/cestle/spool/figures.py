@@ -26,7 +26,8 @@ class Figures:
     deliveries
         How many are in each state, for each destination of the journal.
     delivering_since
-        For each destination that something waits for, when the inputs of the oldest were fixed.
+        For each destination that lacks something, or has not committed it, when the inputs of
+        the oldest were fixed.
     """
 
     studies: int
@@ -61,7 +62,8 @@ def count(database: Database) -> Figures:
     waiting = read(
         "SELECT destination, MIN(created) AS since FROM deliveries JOIN revisions "
         "USING (study_instance_uid, number) "
-        "WHERE deliveries.state = 'waiting' AND revisions.state = 'delivering' GROUP BY destination"
+        "WHERE deliveries.state IN ('waiting', 'committing') AND revisions.state = 'delivering' "
+        "GROUP BY destination"
     )
     return Figures(
         studies=studies["number"],

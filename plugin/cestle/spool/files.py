@@ -4,10 +4,12 @@ Nothing of a data set becomes part of a path except a UID that was checked, and 
 the content.
 """
 
+import hashlib
 import os
 import re
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,7 +43,7 @@ class SpoolFiles:
     Parameters
     ----------
     root
-        Folder with `instances/`, `tmp/` and `quarantine/`, all on one file system.
+        Folder with `instances/`, `attachments/`, `tmp/` and `quarantine/`, all on one file system.
     reserve_bytes
         Free space below which nothing is accepted.
     writer
@@ -71,10 +73,14 @@ class SpoolFiles:
 
     def prepare(self) -> None:
         """Make the folders and remove what this writer left unfinished."""
-        for folder in (self._tmp, self.instances, self._quarantine):
-            folder.mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         for part in self._tmp.iterdir():
             part.unlink()
+
+    def make_folders(self) -> None:
+        """Make the folders that are not there yet."""
+        for folder in (self._tmp, self.instances, self._attachments, self._quarantine):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, study_instance_uid: str, sha256: str) -> Path:
         """Where the content `sha256` of a study belongs.
@@ -104,6 +110,40 @@ class SpoolFiles:
         self._write(content, target)
         return target
 
+    def attachment(self, sha256: str, suffix: str) -> Path:
+        """Where a file that a person gave belongs, by the hash of its content.
+
+        Raises
+        ------
+        SpoolError
+            When `sha256` is none.
+        """
+        if not _SHA256.fullmatch(sha256):
+            raise SpoolError(f"'{sha256[:80]}' is no SHA-256; report this fault")
+        return self._attachments / f"{sha256}{suffix}"
+
+    def attach(self, content: bytes, suffix: str) -> str:
+        """Keep a file that a person gave; its hash. When this returns it survives a crash.
+
+        Parameters
+        ----------
+        content
+            Of the file.
+        suffix
+            End of its name, which tells its format; nothing else of the name is kept.
+
+        Raises
+        ------
+        SpoolError
+            When there is too little space, or writing failed.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        target = self.attachment(sha256, suffix)
+        if not target.is_file():
+            self.make_folders()
+            self._write(content, target)
+        return sha256
+
     def quarantine(self, content: bytes) -> Path:
         """Keep bytes that cannot be parsed, under a name of our own.
 
@@ -119,9 +159,30 @@ class SpoolFiles:
     def set_aside(self, path: Path) -> Path:
         """Move a file of `instances` that the journal does not know out of the way, unchanged."""
         target = self._quarantine / f"{path.stem}.{secrets.token_hex(4)}.dcm"
+        os.utime(path)  # its time here counts from now
         path.replace(target)
         sync_folder(self._quarantine)
         return target
+
+    def remove(self, path: str) -> None:
+        """Remove the file of an instance, and the folder of its study with the last one.
+
+        Parameters
+        ----------
+        path
+            Relative to the folder of the instances.
+        """
+        file = self.instances / path
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            file.parent.rmdir()
+
+    def clean_quarantine(self, limit: float) -> int:
+        """Remove what was put into quarantine before `limit` [s since the epoch]; how many."""
+        old = [one for one in self._quarantine.glob("*") if one.stat().st_mtime < limit]
+        for file in old:
+            file.unlink(missing_ok=True)
+        return len(old)
 
     def require_space(self, wanted_bytes: int = 0) -> None:
         """Check that `wanted_bytes` more leave the reserve untouched.
@@ -139,6 +200,10 @@ class SpoolFiles:
             )
 
     @property
+    def _attachments(self) -> Path:
+        return self.root / "attachments"
+
+    @property
     def _tmp(self) -> Path:
         return self.root / "tmp" / str(self.writer)
 
@@ -154,10 +219,12 @@ class SpoolFiles:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
-                sync_folder(target.parent.parent)
-            part.replace(target)
+            self._make_room(target.parent)
+            try:
+                part.replace(target)
+            except FileNotFoundError:  # the cleaning took the empty folder away meanwhile
+                self._make_room(target.parent)
+                part.replace(target)
             sync_folder(target.parent)
         except OSError as fault:
             raise SpoolError(
@@ -165,7 +232,13 @@ class SpoolFiles:
                 "the disk of the node"
             ) from fault
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a read-only disk; swept at the next start
+                part.unlink(missing_ok=True)
+
+    def _make_room(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -4,11 +4,10 @@ It is the record that everything else follows: a process that was killed reads h
 to do. A commit survives a power failure. Times are seconds since the epoch, UTC.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
-from cestle.errors import SpoolError
 from cestle.spool.audit import AuditEvent, AuditNote, Outcome, append
 from cestle.spool.database import Database, Statements
 from cestle.spool.lifecycle import DeliveryState, Event, RevisionState, next_state
@@ -16,10 +15,14 @@ from cestle.spool.records import (
     Arrival,
     DeliveryItem,
     DeliveryRecord,
+    Retry,
     RevisionRecord,
     StoredInstance,
     StudyRecord,
 )
+from cestle.spool.retries import put_back
+
+_TICK_SECONDS: Final = 1e-6
 
 
 class Journal:
@@ -82,12 +85,9 @@ class Journal:
             if instance.sha256 in known:
                 arrival = Arrival.REPEATED
             else:
-                columns = list(StoredInstance.__dataclass_fields__)
-                run(
-                    f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
-                    f"VALUES ({', '.join('?' * len(columns))})",
-                    *(getattr(instance, name) for name in columns),
-                )
+                if _take_back(run, instance):
+                    arrival = Arrival.REPEATED
+                _insert(run, instance)
             if arrival is not Arrival.REPEATED or wanted:
                 _open_collection(run, study, now, wanted)
             else:
@@ -100,9 +100,15 @@ class Journal:
         return arrival
 
     def ask_for_revision(
-        self, study_instance_uid: str, *, why: str, now: float, options: str = ""
+        self,
+        study_instance_uid: str,
+        *,
+        why: str,
+        now: float,
+        options: str = "",
+        at_once: bool = False,
     ) -> bool:
-        """Ask for a new revision with what there is; False when the study is unknown.
+        """Ask for a study to be processed again; False when the study is unknown.
 
         Parameters
         ----------
@@ -114,6 +120,8 @@ class Journal:
             The time [s since the epoch].
         options
             How it is to be processed, as the caller writes it down; empty for as before.
+        at_once
+            Whether to begin with what there is, without waiting for anything.
         """
         with self._transaction() as run:
             if not run("SELECT 1 FROM studies WHERE study_instance_uid = ?", study_instance_uid):
@@ -121,6 +129,11 @@ class Journal:
             _open_collection(run, study_instance_uid, now, why, options)
             event = AuditEvent.WORK_ASKED_FOR
             self._audit(run, event, study_instance_uid, now, what="revision", why=why)
+            if at_once:
+                run(
+                    "UPDATE studies SET hurried = 1 WHERE study_instance_uid = ?",
+                    study_instance_uid,
+                )
         return True
 
     def instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
@@ -135,6 +148,10 @@ class Journal:
     def all_paths(self) -> frozenset[str]:
         """Paths of all instances, relative to the spool's instance folder."""
         return frozenset(row["path"] for row in self._read("SELECT path FROM instances"))
+
+    def cleaned_paths(self) -> frozenset[str]:
+        """Paths of instances that were removed by age, relative to the same folder."""
+        return frozenset(row["path"] for row in self._read("SELECT path FROM cleaned_instances"))
 
     def forget(self, path: str) -> None:
         """Remove the row of an instance whose file is gone, so that it can be sent again."""
@@ -159,7 +176,10 @@ class Journal:
     def _studies(self, condition: str, *values: Any) -> tuple[StudyRecord, ...]:
         rows = self._read(f"SELECT * FROM studies {condition}", *values)  # noqa: S608 - our text
         return tuple(
-            StudyRecord(**(dict(row) | {"collecting": bool(row["collecting"])})) for row in rows
+            StudyRecord(
+                **(dict(row) | {name: bool(row[name]) for name in ("collecting", "hurried")})
+            )
+            for row in rows
         )
 
     def set_note(self, study_instance_uid: str, note: str) -> None:
@@ -170,6 +190,31 @@ class Journal:
                 note,
                 study_instance_uid,
             )
+
+    def restamp(self, *, known_by: float, delay: float, now: float) -> None:
+        """Correct the times of collections after the clock was set.
+
+        Parameters
+        ----------
+        known_by
+            Arrivals up to this time were recorded before the clock was set.
+        delay
+            How far it was set forward [s]; those arrivals are moved along.
+        now
+            The time; no arrival is later than this afterwards.
+        """
+        with self._transaction() as run:
+            for column in ("first_arrival", "last_arrival"):
+                run(
+                    f"UPDATE studies SET {column} = {column} + ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} <= ?",
+                    *(delay, known_by),
+                )
+                run(
+                    f"UPDATE studies SET {column} = ? "  # noqa: S608 - our own names
+                    f"WHERE collecting = 1 AND {column} > ?",
+                    *(now, now),
+                )
 
     def close_collection(self, study: StudyRecord, *, note: str) -> bool:
         """End a collection without a revision; False when something arrived meanwhile."""
@@ -187,6 +232,7 @@ class Journal:
         cause: str,
         now: float,
         options: str = "",
+        fingerprint: str = "",
     ) -> RevisionRecord | None:
         """Fix the inputs of the next revision and end the collection, in one commit.
 
@@ -204,6 +250,8 @@ class Journal:
             The time [s since the epoch].
         options
             How it is to be processed, as the caller writes it down.
+        fingerprint
+            Of all that its results follow from.
 
         Returns
         -------
@@ -229,8 +277,9 @@ class Journal:
             )[0]["last"]
             run(
                 "INSERT INTO revisions (study_instance_uid, number, state, cause, predecessor, "
-                "created, changed, options) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "created, changed, options, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 *(uid, number, RevisionState.QUEUED.value, cause, predecessor, now, now, options),
+                fingerprint,
             )
             for one in inputs:
                 run(
@@ -249,6 +298,84 @@ class Journal:
                 instances=len(inputs),
             )
         return self.revision(uid, number)
+
+    def compute_again(
+        self, study: StudyRecord, revision: RevisionRecord, *, why: str, now: float
+    ) -> bool:
+        """End a collection by computing again a revision that gave no result.
+
+        Returns
+        -------
+            False, with nothing changed, when something arrived meanwhile or the revision has
+            moved on.
+        """
+        with self._transaction() as run:
+            if next_state(revision.state, Event.RETRY) is not RevisionState.QUEUED:
+                return False
+            if not _end_collection(run, study, ""):
+                return False
+            _note_repeat(run, revision, why)
+            put_back(run, Retry(study_instance_uid=revision.study_instance_uid), now)
+        return True
+
+    def deliver_again(
+        self,
+        study: StudyRecord,
+        revision: RevisionRecord,
+        plan: Mapping[str, Sequence[DeliveryItem]],
+        *,
+        why: str,
+        now: float,
+    ) -> bool:
+        """End a collection by sending the objects of a revision once more, everywhere.
+
+        Parameters
+        ----------
+        study
+            As it was when it was judged.
+        revision
+            Its latest revision, with results.
+        plan
+            As in `plan_deliveries`; a destination that is no longer in it keeps its record.
+        why
+            For the record; not empty.
+        now
+            The time [s since the epoch].
+
+        Returns
+        -------
+            False, with nothing changed, when something arrived meanwhile or there is no result.
+        """
+        with self._transaction() as run:
+            if next_state(revision.state, Event.REPEAT) is None:
+                return False
+            if not _end_collection(run, study, ""):
+                return False
+            _note_repeat(run, revision, why)
+            uid, number = revision.study_instance_uid, revision.number
+            run(
+                "UPDATE revisions SET state = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ?",
+                *(RevisionState.DELIVERING.value, now, uid, number),
+            )
+            for destination, items in plan.items():
+                run(
+                    "DELETE FROM delivery_items WHERE study_instance_uid = ? AND number = ? "
+                    "AND destination = ?",
+                    *(uid, number, destination),
+                )
+                self._audit(
+                    run,
+                    AuditEvent.DELIVERY_PLANNED,
+                    uid,
+                    now,
+                    revision=number,
+                    destination=destination,
+                    instances=len(items),
+                    cause=why,
+                )
+                _plan_delivery(run, revision, destination, items, now)
+        return True
 
     def revision(self, study_instance_uid: str, number: int) -> RevisionRecord | None:
         """One revision; None when there is none of this number."""
@@ -358,7 +485,7 @@ class Journal:
         *,
         reason: str,
         now: float,
-    ) -> None:
+    ) -> bool:
         """Record a finished computation and what is to be sent where, in one commit.
 
         Parameters
@@ -372,10 +499,10 @@ class Journal:
         now
             The time [s since the epoch].
 
-        Raises
-        ------
-        SpoolError
-            When the revision is not being computed.
+        Returns
+        -------
+            False, with nothing changed, when the revision is not being computed: another worker
+            was faster.
         """
         uid, number = revision.study_instance_uid, revision.number
         with self._transaction() as run:
@@ -386,7 +513,7 @@ class Journal:
                 *(reason, now, uid, number),
             )
             if not changed:
-                raise SpoolError(f"revision {number} of {uid} is not being computed")
+                return False
             self._audit(run, AuditEvent.RESULTS_MADE, uid, now, revision=number, reason=reason)
             for destination, items in plan.items():
                 self._audit(
@@ -398,32 +525,36 @@ class Journal:
                     destination=destination,
                     instances=len(items),
                 )
-                run(
-                    "INSERT INTO deliveries (study_instance_uid, number, destination, state, "
-                    "changed) VALUES (?, ?, ?, ?, ?)",
-                    *(uid, number, destination, DeliveryState.WAITING.value, now),
-                )
-                for position, item in enumerate(items):
-                    run(
-                        "INSERT INTO delivery_items (study_instance_uid, number, destination, "
-                        "position, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?, ?)",
-                        *(uid, number, destination, position, item.sop_instance_uid, item.path),
-                    )
+                _plan_delivery(run, revision, destination, items, now)
+        return True
 
     def deliveries(self, study_instance_uid: str, number: int) -> tuple[DeliveryRecord, ...]:
         """The deliveries of a revision, by destination."""
-        rows = self._read(
-            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent "
-            "FROM deliveries LEFT JOIN delivery_items "
-            "USING (study_instance_uid, number, destination) "
-            "WHERE study_instance_uid = ? AND number = ? "
-            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
+        return self._deliveries(
+            "WHERE study_instance_uid = ? AND number = ?",
             "ORDER BY destination",
             study_instance_uid,
             number,
         )
+
+    def to_deliver(self) -> tuple[DeliveryRecord, ...]:
+        """All deliveries that something can be done for at once, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'waiting' AND held = 0", "ORDER BY since")
+
+    def _deliveries(self, condition: str, order: str, *values: Any) -> tuple[DeliveryRecord, ...]:
+        rows = self._read(
+            "SELECT deliveries.*, COUNT(position) AS planned, COUNT(acknowledged) AS sent, "  # noqa: S608 - our text
+            "COUNT(committed) AS committed FROM deliveries LEFT JOIN delivery_items "
+            f"USING (study_instance_uid, number, destination) {condition} "
+            "GROUP BY deliveries.study_instance_uid, deliveries.number, deliveries.destination "
+            f"{order}",
+            *values,
+        )
         return tuple(
-            DeliveryRecord(**(dict(row) | {"state": DeliveryState(row["state"])})) for row in rows
+            DeliveryRecord(
+                **(dict(row) | {"state": DeliveryState(row["state"]), "held": bool(row["held"])})
+            )
+            for row in rows
         )
 
     def unsent(self, delivery: DeliveryRecord) -> tuple[DeliveryItem, ...]:
@@ -435,15 +566,40 @@ class Journal:
         )
         return tuple(DeliveryItem(**dict(row)) for row in rows)
 
-    def acknowledge(self, delivery: DeliveryRecord, sop_instance_uid: str, *, now: float) -> None:
-        """Record that the destination took an object."""
+    def note_offer(self, delivery: DeliveryRecord, *, now: float) -> None:
+        """Record that sending begins, after which the destination may have an object."""
         with self._transaction() as run:
             run(
-                "UPDATE delivery_items SET acknowledged = ? WHERE study_instance_uid = ? "
+                "UPDATE deliveries SET offered = ? WHERE study_instance_uid = ? AND number = ? "
+                "AND destination = ? AND offered = 0",
+                *(now, *_key(delivery)),
+            )
+
+    def acknowledge(
+        self,
+        delivery: DeliveryRecord,
+        sop_instance_uid: str,
+        *,
+        now: float,
+        sent_as: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Record that the destination took an object.
+
+        Parameters
+        ----------
+        delivery, sop_instance_uid
+            Which one.
+        now
+            The time [s since the epoch].
+        sent_as
+            SOP class and instance UID of the form of it that was sent.
+        """
+        with self._transaction() as run:
+            run(
+                "UPDATE delivery_items SET acknowledged = ?, sent_class = ?, sent_uid = ? "
+                "WHERE study_instance_uid = ? "
                 "AND number = ? AND destination = ? AND sop_instance_uid = ?",
-                now,
-                *_key(delivery),
-                sop_instance_uid,
+                *(now, *sent_as, *_key(delivery), sop_instance_uid),
             )
 
     def note_delivery(
@@ -452,16 +608,21 @@ class Journal:
         """Record how an attempt at a delivery ended, and close the revision after the last.
 
         A revision is done when every destination has everything; it is undelivered when nothing
-        more is tried but something is missing somewhere.
+        more is tried but something is missing somewhere. An attempt that a later run has overtaken
+        is not recorded.
         """
         uid, number, _ = _key(delivery)
         with self._transaction() as run:
-            run(
+            # A worker that others took for dead may come back with an older answer.
+            noted = run(
                 "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
                 "attempts = attempts + 1 "
-                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
-                *(state.value, reason, now, *_key(delivery)),
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ? AND run = ? "
+                "AND state IN ('waiting', 'committing') RETURNING number",
+                *(state.value, reason, now, *_key(delivery), delivery.run),
             )
+            if not noted:
+                return
             states = {
                 row["state"]
                 for row in run(
@@ -470,12 +631,12 @@ class Journal:
                     number,
                 )
             }
-            if state is not DeliveryState.WAITING:
+            if not state.running:
                 told = {"revision": number, "destination": delivery.destination, "reason": reason}
                 whole = state is DeliveryState.DELIVERED
                 outcome = Outcome.SUCCESS if whole else Outcome.SERIOUS_FAILURE
                 self._audit(run, AuditEvent.DELIVERY_ENDED, uid, now, outcome, **told)
-            if DeliveryState.WAITING.value in states:
+            if any(DeliveryState(one).running for one in states):
                 return
             whole = states == {DeliveryState.DELIVERED.value}
             run(
@@ -483,6 +644,37 @@ class Journal:
                 "WHERE study_instance_uid = ? AND number = ? AND state = 'delivering'",
                 (RevisionState.DONE if whole else RevisionState.UNDELIVERED).value,
                 *(now, uid, number),
+            )
+
+    def count_refusal(self, delivery: DeliveryRecord) -> int:
+        """Count that a destination could not process an instance; how often in a row by now."""
+        with self._transaction() as run:
+            rows = run(
+                "UPDATE deliveries SET refusals = refusals + 1 WHERE study_instance_uid = ? "
+                "AND number = ? AND destination = ? RETURNING refusals",
+                *_key(delivery),
+            )
+        return int(rows[0]["refusals"]) if rows else 0
+
+    def held(self, destination: str) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for a destination to come back, the oldest first."""
+        return self._deliveries(
+            "WHERE destination = ? AND deliveries.state = 'waiting' AND held = 1",
+            "ORDER BY since",
+            destination,
+        )
+
+    def committing(self) -> tuple[DeliveryRecord, ...]:
+        """Deliveries that wait for commitment, the oldest first."""
+        return self._deliveries("WHERE deliveries.state = 'committing'", "ORDER BY since")
+
+    def note_reason(self, delivery: DeliveryRecord, reason: str, *, now: float) -> None:
+        """Say why a delivery is where it is."""
+        with self._transaction() as run:
+            run(
+                "UPDATE deliveries SET reason = ?, changed = ? "
+                "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
+                *(reason, now, *_key(delivery)),
             )
 
     def count_delivery_run(self, delivery: DeliveryRecord) -> None:
@@ -493,24 +685,6 @@ class Journal:
                 "WHERE study_instance_uid = ? AND number = ? AND destination = ?",
                 *_key(delivery),
             )
-
-    # What a person asked for from another process
-
-    def ask_for_retry(self, study_instance_uid: str) -> None:
-        """Ask the node to try again what it set aside of a study."""
-        with self._transaction() as run:
-            run("INSERT INTO retries (study_instance_uid) VALUES (?)", study_instance_uid)
-            event = AuditEvent.WORK_ASKED_FOR
-            self._audit(run, event, study_instance_uid, time.time(), what="retry")
-
-    def take_retries(self, *, now: float) -> tuple[str, ...]:
-        """Put back to work what retries were asked for; the studies, once each."""
-        with self._transaction() as run:
-            rows = run("DELETE FROM retries RETURNING study_instance_uid")
-            studies = tuple(dict.fromkeys(row["study_instance_uid"] for row in rows))
-            for uid in studies:
-                _put_back(run, uid, now)
-        return studies
 
     def _audit(
         self,
@@ -529,6 +703,66 @@ class Journal:
 
 def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
+
+
+def _plan_delivery(
+    run: Statements,
+    revision: RevisionRecord,
+    destination: str,
+    items: Sequence[DeliveryItem],
+    now: float,
+) -> None:
+    uid, number = revision.study_instance_uid, revision.number
+    run(
+        "INSERT INTO deliveries (study_instance_uid, number, destination, state, changed, since, "
+        "run) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (study_instance_uid, number, destination) DO UPDATE "
+        "SET state = excluded.state, changed = excluded.changed, since = excluded.since, held = 0, "
+        "refusals = 0, resends = 0, "
+        "reason = '', attempts = 0, run = deliveries.run + 1",
+        *(uid, number, destination, DeliveryState.WAITING.value, now, now, revision.run),
+    )
+    for position, item in enumerate(items):
+        run(
+            "INSERT INTO delivery_items (study_instance_uid, number, destination, "
+            "position, sop_instance_uid, path) VALUES (?, ?, ?, ?, ?, ?)",
+            *(uid, number, destination, position, item.sop_instance_uid, item.path),
+        )
+
+
+def _note_repeat(run: Statements, revision: RevisionRecord, why: str) -> None:
+    run(
+        "UPDATE revisions SET repeated = ? WHERE study_instance_uid = ? AND number = ?",
+        *(why, revision.study_instance_uid, revision.number),
+    )
+
+
+def _insert(run: Statements, instance: StoredInstance) -> None:
+    # The order of arrival decides which content is the newest, also when the clock was set back.
+    latest = run(
+        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
+        instance.sop_instance_uid,
+    )[0]["latest"]
+    if latest is not None and latest >= instance.received:
+        instance = replace(instance, received=latest + _TICK_SECONDS)
+    columns = list(StoredInstance.__dataclass_fields__)
+    run(
+        f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
+        f"VALUES ({', '.join('?' * len(columns))})",
+        *(getattr(instance, name) for name in columns),
+    )
+
+
+def _take_back(run: Statements, instance: StoredInstance) -> bool:
+    """Whether this content was kept once and then cleaned; it is kept again now."""
+    return bool(
+        run(
+            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
+            "RETURNING sop_instance_uid",
+            instance.sop_instance_uid,
+            instance.sha256,
+        )
+    )
 
 
 def _open_collection(
@@ -551,40 +785,10 @@ def _open_collection(
 def _end_collection(run: Statements, study: StudyRecord, note: str) -> bool:
     return bool(
         run(
-            "UPDATE studies SET collecting = 0, note = ?, wanted = '', wanted_options = '' "
-            "WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
-            "AND wanted_options = ? RETURNING study_instance_uid",
+            "UPDATE studies SET collecting = 0, note = ?, wanted = '', wanted_options = '', "
+            "hurried = 0 WHERE study_instance_uid = ? AND last_arrival = ? AND wanted = ? "
+            "AND wanted_options = ? AND hurried = ? RETURNING study_instance_uid",
             *(note, study.study_instance_uid, study.last_arrival),
-            *(study.wanted, study.wanted_options),
+            *(study.wanted, study.wanted_options, int(study.hurried)),
         )
     )
-
-
-def _put_back(run: Statements, study_instance_uid: str, now: float) -> None:
-    latest = run(
-        "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
-        "ORDER BY number DESC LIMIT 1",
-        study_instance_uid,
-    )
-    if not latest:
-        return
-    number, state = latest[0]["number"], RevisionState(latest[0]["state"])
-    waiting = (
-        DeliveryState.WAITING.value,
-        now,
-        study_instance_uid,
-        number,
-    )
-    # A delivery that only pauses is hurried along in the same way as one that was set aside.
-    run(
-        "UPDATE deliveries SET state = ?, changed = ?, run = run + 1 "
-        "WHERE study_instance_uid = ? AND number = ? AND state != 'delivered'",
-        *waiting,
-    )
-    after = next_state(state, Event.RETRY)
-    if after is not None:
-        run(
-            "UPDATE revisions SET state = ?, changed = ?, attempts = 0, run = run + 1 "
-            "WHERE study_instance_uid = ? AND number = ?",
-            *(after.value, now, study_instance_uid, number),
-        )

@@ -30,8 +30,14 @@ class DeliveryState(StrEnum):
     """Where the delivery of one revision to one destination is."""
 
     WAITING = "waiting"
+    COMMITTING = "committing"
     DELIVERED = "delivered"
     SET_ASIDE = "set_aside"
+
+    @property
+    def running(self) -> bool:
+        """Whether something is still to be sent or waited for."""
+        return self in (DeliveryState.WAITING, DeliveryState.COMMITTING)
 
 
 class Event(StrEnum):
@@ -45,6 +51,9 @@ class Event(StrEnum):
     DELIVERED = "delivered"
     SET_ASIDE = "set_aside"
     RETRY = "retry"
+    REPEAT = "repeat"
+    REDELIVER = "redeliver"
+    RECOMPUTE = "recompute"
 
 
 _S: Final = RevisionState
@@ -62,9 +71,22 @@ TRANSITIONS: Final[dict[tuple[RevisionState, Event], RevisionState]] = {
     (_S.DELIVERING, _E.DELIVERED): _S.DONE,
     (_S.DELIVERING, _E.SET_ASIDE): _S.UNDELIVERED,
     (_S.UNDELIVERED, _E.RETRY): _S.DELIVERING,
+    # The same objects once more, to every destination.
+    (_S.DELIVERING, _E.REPEAT): _S.DELIVERING,
+    (_S.DONE, _E.REPEAT): _S.DELIVERING,
+    (_S.UNDELIVERED, _E.REPEAT): _S.DELIVERING,
     # Nothing was sent for these, so the same revision is computed again.
     (_S.PARKED, _E.RETRY): _S.QUEUED,
     (_S.FAILED, _E.RETRY): _S.QUEUED,
+    # Only a person asks for these: the same objects once more, or other ones while no
+    # destination can have any.
+    (_S.DONE, _E.REDELIVER): _S.DELIVERING,
+    (_S.UNDELIVERED, _E.REDELIVER): _S.DELIVERING,
+    (_S.DELIVERING, _E.REDELIVER): _S.DELIVERING,
+    (_S.DELIVERING, _E.RECOMPUTE): _S.QUEUED,
+    (_S.UNDELIVERED, _E.RECOMPUTE): _S.QUEUED,
+    (_S.PARKED, _E.RECOMPUTE): _S.QUEUED,
+    (_S.FAILED, _E.RECOMPUTE): _S.QUEUED,
 }
 
 

@@ -67,6 +67,8 @@ class StudyRecord:
         Why a new revision was asked for even with the same instances; empty when none was.
     wanted_options
         How it is to be processed then; empty for as before.
+    hurried
+        Whether a person asked to begin at once, with what there is.
     """
 
     study_instance_uid: str
@@ -76,6 +78,7 @@ class StudyRecord:
     note: str
     wanted: str
     wanted_options: str
+    hurried: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,16 @@ class RevisionRecord:
         Counts the times that it was handed to the engine.
     options
         How it is to be processed, as it was asked for; empty for the node's settings.
+    fingerprint
+        Of all that its results follow from; two revisions with the same would be the same.
+    repeated
+        Why its objects were sent again, or it was computed again, last; empty when never.
+    worker
+        Who computed it last.
+    deaths, acquittals
+        Workers that died while they computed it, and that died since without it.
+    cleaned
+        When its results were removed [s since the epoch]; 0 while they are kept.
     """
 
     study_instance_uid: str
@@ -117,6 +130,12 @@ class RevisionRecord:
     attempts: int
     run: int
     options: str
+    fingerprint: str
+    repeated: str
+    worker: str = ""
+    deaths: int = 0
+    acquittals: int = 0
+    cleaned: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +156,19 @@ class DeliveryRecord:
         Counts the times that it was handed to the engine.
     changed
         When any of this changed last [s since the epoch].
-    sent, planned
-        Instances acknowledged, and in all.
+    since
+        When it was planned, or put back to work by a person [s since the epoch]; None when an
+        older version planned it.
+    held
+        Whether it waits, without a job, for its destination to come back.
+    refusals
+        Attempts in which the destination failed to process an instance.
+    resends
+        Times that instances were sent again because they were not committed.
+    sent, committed, planned
+        Instances acknowledged, committed, and in all.
+    offered
+        When sending began first [s since the epoch]; 0 when it never did.
     """
 
     study_instance_uid: str
@@ -149,8 +179,19 @@ class DeliveryRecord:
     attempts: int
     run: int
     changed: float
+    since: float | None
+    held: bool
+    refusals: int
+    resends: int
     sent: int
+    committed: int
     planned: int
+    offered: float = 0.0
+
+    @property
+    def begun(self) -> float:
+        """From when the patience with the destination counts [s since the epoch]."""
+        return self.changed if self.since is None else self.since
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +200,45 @@ class DeliveryItem:
 
     sop_instance_uid: str
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One step of a revision, as it went the last time.
+
+    Parameters
+    ----------
+    name
+        Of the step.
+    attempts
+        How often it was begun.
+    began, ended
+        The last time [s since the epoch].
+    note
+        What went wrong; empty when nothing did.
+    """
+
+    name: str
+    attempts: int
+    began: float
+    ended: float
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """What a person asked to have done again.
+
+    Parameters
+    ----------
+    study_instance_uid
+        Of which study.
+    step
+        From where: "compute", "deliver", or empty for what was set aside.
+    destination
+        Only to this one; empty for all.
+    """
+
+    study_instance_uid: str
+    step: str = ""
+    destination: str = ""

@@ -29,8 +29,21 @@ def _number(name: str) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, nullable=False, primary_key=True, autoincrement=False)
 
 
+def _number_value(name: str) -> "sa.Column[int]":
+    return sa.Column(name, sa.Integer, nullable=False)
+
+
+def _moment(name: str) -> "sa.Column[float]":
+    """A time that may be unset, which is 0."""
+    return sa.Column(name, _SECONDS, nullable=False, server_default="0")
+
+
 def _time(name: str) -> "sa.Column[float]":
     return sa.Column(name, _SECONDS, nullable=False)
+
+
+def _time_if_any(name: str) -> "sa.Column[float]":
+    return sa.Column(name, _SECONDS)
 
 
 def _table(name: str, *parts: "sa.schema.SchemaItem") -> sa.Table:
@@ -61,6 +74,7 @@ _table(
     _words("note"),
     _words("wanted"),
     _words("wanted_options"),
+    _count("hurried"),
 )
 _table(
     "revisions",
@@ -75,6 +89,13 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _words("options"),
+    _words("fingerprint"),
+    _words("repeated"),
+    # Who computes it, how often a worker died of that, and how often one died without it since.
+    _words("worker"),
+    _count("deaths"),
+    _count("acquittals"),
+    _moment("cleaned"),
 )
 _table(
     "revision_inputs",
@@ -94,6 +115,12 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _time("changed"),
+    _time_if_any("since"),
+    _count("held"),
+    _count("refusals"),
+    _count("resends"),
+    _moment("offered"),
+    sa.Index("deliveries_by_state", "state", "destination"),
 )
 _table(
     "delivery_items",
@@ -104,12 +131,60 @@ _table(
     _text("sop_instance_uid"),
     _text("path"),
     sa.Column("acknowledged", _SECONDS),
+    _words("sent_class"),
+    _words("sent_uid"),
+    _time_if_any("committed"),
 )
 _table(
     "retries",
     sa.Column("id", sa.Integer, primary_key=True),
     _text("study_instance_uid"),
+    _words("step"),
+    _words("destination"),
 )
+_table(
+    "performed_steps",
+    _text("step_uid", key=True),
+    _text("study_instance_uid"),
+    _text("state"),
+    _text("calling_ae_title"),
+    _time("created"),
+    _time("changed"),
+    sa.Index("performed_steps_of_study", "study_instance_uid"),
+)
+_table(
+    "performed_instances",
+    _text("step_uid", key=True),
+    _text("series_instance_uid"),
+    _text("sop_instance_uid", key=True),
+)
+_table(
+    "steps",
+    _text("study_instance_uid", key=True),
+    _number("number"),
+    _text("name", key=True),
+    _count("attempts"),
+    _time("began"),
+    _time("ended"),
+    _words("note"),
+)
+# What was received once and is no longer kept, so that a repeat is known as one.
+_table(
+    "cleaned_instances",
+    _text("sop_instance_uid", key=True),
+    _text("sha256", key=True),
+    _text("study_instance_uid"),
+    _text("path"),
+    _time("cleaned"),
+    sa.Index("cleaned_of_study", "study_instance_uid"),
+)
+_table(
+    "workers",
+    _text("name", key=True),
+    _count("running"),
+)
+# One row that tells which data folder belongs to this database.
+_table("spool_identity", _text("identity", key=True))
 # Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
 _table(
     "audit",
@@ -126,3 +201,35 @@ _table(
 )
 # One row that tells which version wrote last.
 _table("journal_version", _number("number"))
+_table(
+    "destinations",
+    _text("name", key=True),
+    _text("state"),
+    _count("failures"),
+    _count("looks"),
+    _time_if_any("down_since"),
+    _time_if_any("open_until"),
+    _time_if_any("last_success"),
+    _time_if_any("last_attempt"),
+    _time_if_any("last_echo"),
+    _words("reason"),
+)
+_table(
+    "commitments",
+    _text("transaction_uid", key=True),
+    _text("study_instance_uid"),
+    _number_value("number"),
+    _text("destination"),
+    _text("state"),
+    _time("created"),
+    _time("deadline"),
+    _time_if_any("answered"),
+    sa.Index("commitments_of_delivery", "study_instance_uid", "number", "destination"),
+)
+_table(
+    "commitment_items",
+    _text("transaction_uid", key=True),
+    _text("sop_instance_uid", key=True),
+    _text("sop_class_uid"),
+    _words("outcome"),
+)

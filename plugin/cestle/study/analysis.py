@@ -28,7 +28,12 @@ from cestle.measurement import Estimate, Side, Structure
 from cestle.mrs.result import MegaAnalysis
 from cestle.physics import Real
 from cestle.study.comparison import agreement_gates, compare_methods
-from cestle.study.confidence import INDEX_LETTER, Confidence, assess_confidence
+from cestle.study.confidence import (
+    INDEX_LETTER,
+    Confidence,
+    assess_confidence,
+    with_region_error,
+)
 from cestle.study.fluid import fluid_gates, with_fluid, without_fluid
 from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.partial_volume import partial_volume_gates, partial_volume_indices
@@ -40,11 +45,18 @@ from cestle.study.region_means import (
     region_means,
     regions_as_weighted,
 )
+from cestle.study.region_origin import (
+    REGION_ERROR,
+    PreviousResult,
+    regions_result,
+    restrain,
+)
 from cestle.study.results import (
     AsymmetryResult,
     GluCestResult,
     MotionResult,
     RegionResult,
+    RequestedOptions,
     Status,
     StudyResults,
 )
@@ -130,11 +142,16 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What the results say of the software and of themselves."""
+    """What the results say of the software and of themselves.
+
+    `previous` is the result set before; None for the first.
+    """
 
     software_version: str
     templates_version: str
     revision: int
+    previous: PreviousResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -192,6 +209,10 @@ def analyse_study(
     place = t1_in_place(inputs, searched=settings.slab_registration)
     scan, reasons = _scan(place.inputs, settings)
     glucest, source = _map(inputs, scan, reasons)
+    anatomy = None if inputs.anatomy is None else inputs.anatomy.grid
+    origins = regions_result(
+        inputs.regions, anatomy, notes=inputs.region_notes, previous=provenance.previous
+    )
     regions, region_reasons = place_regions(
         place.inputs.regions,
         None if glucest is None else glucest.grid,
@@ -201,7 +222,11 @@ def analyse_study(
     regions, fluid, fluid_reasons = without_fluid(regions, tissue.fractions)
     estimator = settings.estimator if source == RAW_SOURCE else _without_reference(settings)
     means = region_means(
-        glucest, None if scan is None else scan.fields, regions, estimator=estimator
+        glucest,
+        None if scan is None else scan.fields,
+        regions,
+        estimator=estimator,
+        tissue=tissue.fractions,
     )
     statistics, rois = means.statistics, with_fluid(means.results, fluid)
     reasons |= means.reasons | region_reasons | fluid_reasons | dict(place.reasons)
@@ -212,7 +237,10 @@ def analyse_study(
     partial_volume: dict[str, float] = {}
     if scan is not None:
         measured = regions_as_weighted(regions, means, estimator)
-        confidence = assess_confidence(scan, measured, settings.glucest, settings.uncertainty)
+        confidence = with_region_error(
+            assess_confidence(scan, measured, settings.glucest, settings.uncertainty),
+            {structure: REGION_ERROR[structure] for structure in origins.unverified},
+        )
         partial_volume = _partial_volume(scan, means)
         gates = (
             *assess_quality(scan, regions, settings.glucest),
@@ -253,8 +281,16 @@ def analyse_study(
         None if scan is None else compare_methods(scan, regions, settings.glucest, estimator)
     )
     gates += agreement_gates(comparison, asymmetry.indices)
+    call = restrain(
+        call, asymmetry.indices[rule.index], origins.structures.get(_structure_of(rule))
+    )
     call = withhold(call, _deciding(gates))
-    spectroscopy = analyse_spectroscopy(inputs, settings.spectroscopy, provenance.software_version)
+    spectroscopy = analyse_spectroscopy(
+        inputs,
+        settings.spectroscopy,
+        provenance.software_version,
+        tissue_from_t1=settings.tissue_from_t1,
+    )
     mrs = spectroscopy.result
     computed = glucest is not None
     underlay, underlay_name = _underlay(place.inputs, glucest)
@@ -288,6 +324,8 @@ def analyse_study(
         t1_place=t1_place,
         volumes=volumes,
         onset_side=inputs.onset_side,
+        regions=origins,
+        options=provenance.options,
     )
     return StudyAnalysis(
         inputs=inputs,
@@ -297,6 +335,14 @@ def analyse_study(
         underlay_name=underlay_name,
         results=results,
         mega=spectroscopy.mega,
+    )
+
+
+def _structure_of(rule: DecisionRule) -> Structure:
+    """Structure whose regions decide; the hippocampus where a rule uses both."""
+    return next(
+        (one for one, letter in INDEX_LETTER.items() if rule.index == f"dai_glu_{letter}_epi"),
+        Structure.HIPPOCAMPUS,
     )
 
 
@@ -375,8 +421,8 @@ def _partial_volume(scan: GluCestScan, means: RegionMeans) -> dict[str, float]:
 
 
 def _without_reference(settings: AnalysisSettings) -> RegionEstimator:
-    """What stands for a region of a map that others made, whose denominator is not known."""
-    if settings.estimator is RegionEstimator.RATIO_OF_MEANS:
+    """What stands for a region of a map that others made, without denominator and tissues."""
+    if settings.estimator in (RegionEstimator.RATIO_OF_MEANS, RegionEstimator.REGRESSION):
         return RegionEstimator.MEAN
     return settings.estimator
 
@@ -446,7 +492,9 @@ def _indices_as_stated(
         return {}
     regions, _ = place_regions(inputs.regions, scan.glucest.grid, settings.edge_erosion_voxels)
     regions, _, _ = without_fluid(regions, tissue.fractions)
-    statistics = region_means(scan.glucest, scan.fields, regions, estimator=estimator).statistics
+    statistics = region_means(
+        scan.glucest, scan.fields, regions, estimator=estimator, tissue=tissue.fractions
+    ).statistics
     found = {}
     for structure, letter in INDEX_LETTER.items():
         try:

@@ -4,12 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
+from cestle.anatomy.region_statistics import region_statistics
 from cestle.anatomy.regions import Region
-from cestle.anatomy.sampling import RegionEstimator, region_statistic
+from cestle.anatomy.sampling import RegionEstimator
 from cestle.biomarkers.asymmetry import directional_asymmetry_epi
 from cestle.cest.b0 import B0Method
 from cestle.cest.b1 import B1Method
 from cestle.cest.glucest import GluCestSettings, compute_glucest
+from cestle.cest.tissue import TissueClass
 from cestle.errors import InputError, NumericalError
 from cestle.gates import Gate, Limits
 from cestle.measurement import Estimate, Side, Structure
@@ -73,20 +77,18 @@ def compare_methods(
         glucest = compute_glucest(scan.images, scan.fields, other)
     except InputError:
         return None  # too few offsets for a parabola
-    means: dict[str, float] = {}
-    for region in regions:
-        try:
-            statistic = region_statistic(
-                glucest.percent,
-                None,
-                glucest.valid,
-                region.fraction,
-                estimator=estimator,
-                reference=glucest.reference,
-            )
-        except NumericalError:
-            continue  # the region has its reason in the results of our own method
-        means[region.name] = statistic.value
+    fractions, tissue = {one.name: one.fraction for one in regions}, scan.tissue.fractions
+    # a region without a value has its reason in the results of our own method
+    statistics, _ = region_statistics(
+        glucest.percent,
+        None,
+        glucest.valid,
+        fractions,
+        estimator=estimator,
+        reference=glucest.reference,
+        tissue=None if tissue is None else np.stack([tissue.of(one) for one in TissueClass]),
+    )
+    means = {name: statistic.value for name, statistic in statistics.items()}
     return MethodComparison(
         b0_method=str(other.b0_method),
         b1_method=str(other.b1_method),

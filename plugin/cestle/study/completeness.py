@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from cestle.study.counts import declared_count
+from cestle.study.performed_steps import Performed, StepState
 from cestle.study.roles import Classified, Role
 
 
@@ -65,12 +66,23 @@ class StudyProfile:
         Time without a new instance before an incomplete study is processed as it is [s].
     max_wait_minutes
         Longest wait since the first instance [min].
+    regions_from_t1
+        Whether software draws the regions on the T1 where nobody sent any, so that a study with
+        a T1 is complete without them.
+    wait_for_regions_minutes
+        Time without a new instance that such a study waits for regions of a person or of a
+        program of the site [min].
+    performed_quiet_seconds
+        Time without a new instance once all that the scanner listed is here [s].
     """
 
     expectations: tuple[Expectation, ...]
     quiet_seconds: float = 20.0
     partial_quiet_seconds: float = 300.0
     max_wait_minutes: float = 120.0
+    regions_from_t1: bool = False
+    wait_for_regions_minutes: float = 0.0
+    performed_quiet_seconds: float = 3.0
 
 
 EXPECTATIONS: Final = {
@@ -194,6 +206,7 @@ def assess_completeness(
     now: datetime,
     last_arrival: datetime,
     first_arrival: datetime,
+    performed: Performed | None = None,
 ) -> Verdict:
     """Decide whether to wait for more of a study.
 
@@ -205,32 +218,63 @@ def assess_completeness(
         What is expected, and the waiting times.
     now, last_arrival, first_arrival
         The present and the times of the newest and of the oldest instance.
+    performed
+        What the scanner says of its own work; None when it says nothing.
 
     Returns
     -------
         READY once everything expected is there and nothing came for the quiet time;
-        READY_PARTIAL after the longer quiet time, or when the study has waited too long.
+        READY_PARTIAL after the longer quiet time, or when the study has waited too long. A list
+        of the scanner, once it has ended its work, takes the place of the expectations.
     """
     missing = _missing(inventory, profile)
+    needed, told = _patience(missing, profile, performed)
+    if performed is not None and performed.missing:
+        missing = (*missing, performed.missing)
     quiet = max((now - last_arrival).total_seconds(), 0.0)
     waited = max((now - first_arrival).total_seconds(), 0.0)
-    needed = profile.partial_quiet_seconds if missing else profile.quiet_seconds
+    to_draw = _drawn_by_software(inventory, profile)
+    if to_draw:
+        needed = max(needed, 60.0 * profile.wait_for_regions_minutes)
     deadline = 60.0 * profile.max_wait_minutes
     ready = State.READY_PARTIAL if missing else State.READY
     lacking = f"; missing: {', '.join(missing)}" if missing else ""
+    lacking += "; no regions were sent, software draws them" if to_draw else ""
+    begin = f"{_completeness(missing)}{told}"
     if quiet >= needed:
-        reason = f"{_completeness(missing)}, quiet for {quiet:.0f} s{lacking}"
+        reason = f"{begin}, quiet for {quiet:.0f} s{lacking}"
         return Verdict(state=ready, reason=reason, missing=missing, ask_again_at=None)
     if waited >= deadline:
-        reason = (
-            f"{_completeness(missing)}, waited {waited / 60.0:.0f} min, the longest time{lacking}"
-        )
+        reason = f"{begin}, waited {waited / 60.0:.0f} min, the longest time{lacking}"
         return Verdict(state=ready, reason=reason, missing=missing, ask_again_at=None)
-    reason = f"{_completeness(missing)}, quiet for {quiet:.0f} of {needed:g} s{lacking}"
+    reason = f"{begin}, quiet for {quiet:.0f} of {needed:g} s{lacking}"
     again = min(
         last_arrival + timedelta(seconds=needed), first_arrival + timedelta(seconds=deadline)
     )
     return Verdict(state=State.WAIT, reason=reason, missing=missing, ask_again_at=again)
+
+
+def _patience(
+    missing: tuple[str, ...], profile: StudyProfile, performed: Performed | None
+) -> tuple[float, str]:
+    """Silence to wait for [s], and what the scanner says, in words."""
+    usual = profile.partial_quiet_seconds if missing else profile.quiet_seconds
+    if performed is None:
+        return usual, ""
+    listed = f", {performed.arrived} of {performed.listed} listed instances are here"
+    match performed.state:
+        case StepState.IN_PROGRESS:
+            return profile.partial_quiet_seconds, ", the scanner says that it is still at work"
+        case StepState.DISCONTINUED:
+            words = ", the scanner says that the examination was broken off"
+            return profile.quiet_seconds, words + (listed if performed.listed else "")
+        case StepState.COMPLETED:
+            words = ", the scanner says that it has finished"
+            if not performed.listed:
+                return usual, words
+            if performed.missing:
+                return profile.partial_quiet_seconds, words
+            return profile.performed_quiet_seconds, words + listed
 
 
 def _completeness(missing: tuple[str, ...]) -> str:
@@ -240,7 +284,7 @@ def _completeness(missing: tuple[str, ...]) -> str:
 def _missing(inventory: StudyInventory, profile: StudyProfile) -> tuple[str, ...]:
     missing = []
     for expectation in profile.expectations:
-        if _not_needed(expectation, inventory) or expectation.roles & inventory.roles:
+        if _not_needed(expectation, inventory, profile) or expectation.roles & inventory.roles:
             continue
         missing.append(expectation.name)
     wanted = inventory.expected_cest_images
@@ -254,8 +298,16 @@ def _missing(inventory: StudyInventory, profile: StudyProfile) -> tuple[str, ...
     return tuple(missing)
 
 
-def _not_needed(expectation: Expectation, inventory: StudyInventory) -> bool:
+def _drawn_by_software(inventory: StudyInventory, profile: StudyProfile) -> bool:
+    """Whether regions are absent and can be drawn on the T1."""
+    roles = inventory.roles
+    return profile.regions_from_t1 and Role.T1_3D in roles and Role.ROI not in roles
+
+
+def _not_needed(expectation: Expectation, inventory: StudyInventory, profile: StudyProfile) -> bool:
     """Field maps serve the source images; the vendor's map is already corrected."""
+    if expectation.roles == {Role.ROI}:
+        return _drawn_by_software(inventory, profile)
     only_vendor_map = (
         Role.CEST_MAP_VENDOR in inventory.roles and Role.CEST_SOURCE not in inventory.roles
     )

@@ -1,14 +1,13 @@
 """How sure we are: error budgets of means and indices, and how well the scan repeats itself."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
-from cestle.anatomy.regions import Region
 from cestle.cest.b1 import B1Method, correction_error
 from cestle.cest.glucest import GluCestSettings, compute_glucest
 from cestle.cest.registration import Registration
@@ -43,18 +42,33 @@ class Confidence:
         """Standard error of a mean or an index from the measurement.
 
         The place of the region is a separate matter, which more scanning would not settle; its
-        term stands in the budget and not in the standard error.
+        term stands in the budget and not in the standard error. The error of outlines that
+        nobody verified stands in both, since nobody else has seen it.
         """
         budget = self.budgets.get(name)
         if budget is None or budget.noise is None:
             return None
-        terms = (budget.noise, budget.b0_map, budget.b1, budget.motion)
+        terms = (budget.noise, budget.b0_map, budget.b1, budget.motion, budget.region)
         return math.sqrt(sum(term**2 for term in terms if term is not None))
+
+
+class Weighted(Protocol):
+    """A region as the weight of each voxel in its value."""
+
+    @property
+    def name(self) -> str:
+        """Name in results."""
+        ...
+
+    @property
+    def fraction(self) -> Real:
+        """Weights in any unit, shape of the map."""
+        ...
 
 
 def assess_confidence(
     scan: GluCestScan,
-    regions: Iterable[Region],
+    regions: Iterable[Weighted],
     settings: GluCestSettings,
     sizes: UncertaintySettings,
 ) -> Confidence:
@@ -104,6 +118,23 @@ def assess_confidence(
     if settings.b1_method is B1Method.NONE:
         budgets = {name: replace(budget, b1=None) for name, budget in budgets.items()}
     return Confidence(budgets=budgets, repeatability=repeats or {})
+
+
+def with_region_error(confidence: Confidence, errors: Mapping[Structure, float]) -> Confidence:
+    """Add the error of unverified outlines to the budgets of the indices.
+
+    Parameters
+    ----------
+    confidence
+        The budgets.
+    errors
+        Standard error of the index of each structure that nobody verified the outlines of.
+    """
+    names = {f"dai_glu_{INDEX_LETTER[structure]}_epi": error for structure, error in errors.items()}
+    budgets = {
+        name: replace(budget, region=names.get(name)) for name, budget in confidence.budgets.items()
+    }
+    return replace(confidence, budgets=budgets)
 
 
 def _with_b1(

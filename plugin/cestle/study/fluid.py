@@ -6,19 +6,16 @@ of it takes a quarter of the contrast of a voxel. More of it on one side passes 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
+from cestle.anatomy.region_statistics import MOST_FLUID
 from cestle.anatomy.regions import Region
 from cestle.cest.tissue import TissueFractions
 from cestle.gates import Gate
 from cestle.measurement import Side, Structure
 from cestle.study.quality import LIMITS
 from cestle.study.results import RegionResult
-
-MOST_FLUID: Final = 0.1
-"""Share of fluid from which a voxel does not count in a region."""
 
 
 @dataclass(frozen=True, kw_only=True)

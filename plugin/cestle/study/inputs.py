@@ -60,6 +60,11 @@ class StudyInputs:
         Known side of seizure onset, only when an order or a person stated it.
     tissue
         Shares of the tissues on the grid of `saturation`, when a person gave a segmentation.
+    regions_refused
+        Why regions that were sent cannot be used; empty when they can, or none were sent. Where
+        it says something, no other regions take their place.
+    region_notes
+        Which regions were left out, and why better sources gave none.
     missing
         For each input that is absent or unusable, its name and one line that says why,
         for example ``("b0_map", "no series was recognised as B0 map; …")``.
@@ -78,6 +83,8 @@ class StudyInputs:
     regions: tuple[Region, ...]
     onset_side: Side | None
     tissue: TissueFractions | None = None
+    regions_refused: str = ""
+    region_notes: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
     mega: MegaSeries | None = None
     intracranial_volume_mm3: float | None = None

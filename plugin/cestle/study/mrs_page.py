@@ -62,7 +62,7 @@ def build_mrs_page(
         ranges_note=text["mrs_ranges_note"].format(
             count=max((len(one.values) for one in numbers.model_spread.values()), default=0)
         ),
-        gates=tuple(_gate_row(gate, text) for gate in numbers.gates),
+        gates=tuple(_gate_row(gate, text) for gate in results.mrs.gates),
         gates_title=text["mrs_gates"],
         gates_columns=tuple(text[f"mrs_column_{name}"] for name in ("value", "limit", "verdict")),
         protocol=tuple(
@@ -189,7 +189,7 @@ def _method(numbers: MegaResult, text: Mapping[str, str]) -> TextBlock:
 
 def _notes(mrs: MrsResult, numbers: MegaResult, text: Mapping[str, str]) -> TextBlock:
     """What is poor first, then what was decided and could not be checked."""
-    lines = (*quality_reasons(numbers), *mrs.notes)
+    lines = (*quality_reasons(numbers, mrs.gates), *mrs.notes)
     return TextBlock(
         title=text["mrs_notes"], lines=tuple(f"• {readable(line, text)}" for line in lines)
     )

@@ -37,7 +37,7 @@ RESEARCH_NAMES: Final = (
 GATE_NAMES: Final = (
     *("water_fwhm", "metabolite_fwhm", "snr", "drift", "transients_kept", "subtraction_cho"),
     *("subtraction_cr", "fit_crlb", "fit_residual", "lineshape", "plausible_gaba"),
-    *("plausible_glx", "naa_sign", "lipid"),
+    *("plausible_glx", "naa_sign", "lipid", "voxel_fluid", "voxel_hippocampus"),
 )
 """Quality gates of spectroscopy, in order."""
 
@@ -54,7 +54,7 @@ MRS_TEXT_KEYS: Final = frozenset(
             "mrs_quality",
         ),
         *("mrs_convention_short", "mrs_stamp", "mrs_value", "mrs_value_only"),
-        "mrs_poor",
+        *("mrs_poor", "mrs_voxel_box", "mrs_voxel_tissue", "mrs_voxel_hippocampus"),
         *("mrs_composite", "mrs_none", "mrs_axial", "mrs_coronal", "mrs_sagittal"),
         *("mrs_drift", "mrs_drift_axis", "mrs_no_transients", "mrs_edit_on", "mrs_edit_off"),
         *("mrs_rejected", "mrs_ranges_note", "mrs_gates", "mrs_column_value"),
@@ -98,7 +98,7 @@ def spectra_panel(
     if mega is None or mrs.numbers is None:
         return None
     voxel = voxel_content(analysis)
-    place = text["mrs_voxel"] if voxel is not None else _no_voxel(analysis, text)
+    place = voxel_caption(analysis, text) if voxel is not None else _no_voxel(analysis, text)
     notes = [*_poor(mrs.gates, text), text["mrs_convention_short"]]
     return SpectraPanel(
         title=text["mrs_title"].format(side=side_name(mrs.side, text)),
@@ -202,6 +202,25 @@ def voxel_content(analysis: StudyAnalysis) -> VoxelContent | None:
             and in_one_frame(voxel, region.grid)
         ),
     )
+
+
+def voxel_caption(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
+    """Side and size of the voxel, and what it holds as far as that is known."""
+    voxel, mrs = _voxel(analysis), analysis.results.mrs
+    words = [text["mrs_voxel"]]
+    if voxel is not None:
+        size = "×".join(f"{edge:.0f}" for edge in np.linalg.norm(voxel.edges_mm, axis=1))
+        letter = {Side.LEFT: "L", Side.RIGHT: "R", None: "?"}[mrs.side]
+        words.append(text["mrs_voxel_box"].format(side=letter, size=size))
+    if mrs.place.hippocampus is not None:
+        share = f"{100.0 * mrs.place.hippocampus:.0f}"
+        words.append(text["mrs_voxel_hippocampus"].format(share=share))
+    tissue = mrs.place.tissue
+    if tissue is not None:
+        shares = {"grey": tissue.grey, "white": tissue.white, "fluid": tissue.fluid}
+        shown = {name: f"{100.0 * share:.0f}" for name, share in shares.items()}
+        words.append(text["mrs_voxel_tissue"].format(**shown))
+    return ", ".join(words)
 
 
 def number(estimate: Estimate, text: Mapping[str, str], decimals: int = 3) -> str:

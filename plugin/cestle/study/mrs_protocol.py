@@ -34,7 +34,7 @@ _TESLA_PER_MHZ: Final = 1.0 / 42.577478518
 def reporting_table(
     series: MegaSeries,
     analysis: MegaAnalysis,
-    hippocampus_fraction: float | None,
+    content: str | None,
     software_version: str,
 ) -> tuple[ProtocolItem, ...]:
     """Fill the table.
@@ -45,8 +45,8 @@ def reporting_table(
         What was acquired.
     analysis
         What was made of it.
-    hippocampus_fraction
-        Share of the voxel that the hippocampus fills; None where it is not known.
+    content
+        What the voxel holds, in words; None where it is not known.
     software_version
         Version of this software.
     """
@@ -61,9 +61,7 @@ def reporting_table(
         "acquisition_timing": _timing(protocol),
         "acquisition_voxel": _size(series.voxel),
         "acquisition_place": _place(series.voxel),
-        "acquisition_content": None
-        if hippocampus_fraction is None
-        else f"{100.0 * hippocampus_fraction:.0f} % hippocampus",
+        "acquisition_content": content,
         "acquisition_averages": None if series.averages is None else f"{series.averages} (ON+OFF)",
         "acquisition_sampling": _sampling(series),
         "acquisition_water": "acquired" if series.water is not None else "not sent",
@@ -128,4 +126,6 @@ def _linewidth(result: MegaResult) -> str:
 def _transients(result: MegaResult) -> str:
     if result.transients_used is None:
         return "averages of the scanner, single transients not available"
-    return f"{result.transients_used} used, {result.transients_rejected or 0} rejected"
+    text = f"{result.transients_used} used, {result.transients_rejected or 0} rejected"
+    count = len(result.transients_left_out)
+    return f"{text}, {count} of these by a person" if count else text

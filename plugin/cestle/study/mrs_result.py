@@ -1,15 +1,14 @@
 """What the results say of spectroscopy and of the composite, and the JSON form of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cestle.gates import Gate, Verdict, worst
 from cestle.measurement import Estimate, Side
 from cestle.mrs.result import MegaResult, ModelSpread
 from cestle.study.json_form import estimate_form, finite, gate_form
-
-MRS_SCOPE: Final = "mrs"
-"""Scope of the quality gates of spectroscopy; they never withhold the GluCEST call."""
+from cestle.study.voxel_place import MRS_SCOPE as MRS_SCOPE
+from cestle.study.voxel_place import VoxelPlace, place_form
 
 NOT_SEPARABLE: Final = "it cannot be told apart from other signals in this measurement"
 NO_TRANSIENTS: Final = "transients: the scanner sent averages, single ones cannot be counted"
@@ -59,8 +58,8 @@ class MrsResult:
         How side, order and signs were decided, and what could not be checked.
     voxel_centre_mm
         Centre of the voxel in LPS [mm]; None without geometry.
-    hippocampus_fraction
-        Share of the voxel that the hippocampus of its side fills; None without a region of it.
+    place
+        What the voxel holds.
     protocol
         The MRSinMRS table; empty when there are no numbers.
     """
@@ -72,7 +71,7 @@ class MrsResult:
     sent: bool = False
     notes: tuple[str, ...] = ()
     voxel_centre_mm: tuple[float, float, float] | None = None
-    hippocampus_fraction: float | None = None
+    place: VoxelPlace = field(default_factory=VoxelPlace)
     protocol: tuple[ProtocolItem, ...] = ()
 
     @property
@@ -89,8 +88,8 @@ class MrsResult:
 
     @property
     def gates(self) -> tuple[Gate, ...]:
-        """The quality gates; none without numbers."""
-        return () if self.numbers is None else self.numbers.gates
+        """The quality gates, with those of the voxel's place; none without numbers."""
+        return () if self.numbers is None else (*self.numbers.gates, *self.place.gates)
 
     @property
     def shortfall(self) -> tuple[str, ...]:
@@ -125,7 +124,7 @@ def mrs_form(mrs: MrsResult) -> dict[str, Any]:
         "usable": mrs.usable,
         "side": None if mrs.side is None else mrs.side.value,
         "voxel_centre_mm": None if mrs.voxel_centre_mm is None else list(mrs.voxel_centre_mm),
-        "hippocampus_fraction": mrs.hippocampus_fraction,
+        **place_form(mrs.place),
         "notes": list(mrs.notes),
     }
     if numbers is None:
@@ -137,8 +136,8 @@ def mrs_form(mrs: MrsResult) -> dict[str, Any]:
         | _numbers_form(numbers)
         | {
             "protocol": {item.key: item.value for item in mrs.protocol},
-            "gates": [gate_form(gate) for gate in numbers.gates],
-            "qc": _qc_form(numbers),
+            "gates": [gate_form(gate) for gate in mrs.gates],
+            "qc": _qc_form(numbers, mrs.gates),
         }
     )
 
@@ -165,24 +164,23 @@ def _spread_form(spread: ModelSpread) -> dict[str, Any]:
     return {"low": low, "high": high, "values": dict(spread.values)}
 
 
-def _qc_form(numbers: MegaResult) -> dict[str, Any]:
+def _qc_form(numbers: MegaResult, gates: tuple[Gate, ...]) -> dict[str, Any]:
     """Quality in few numbers; a warning passes, with its reason."""
     found = {name: numbers.gate(gate) for name, gate in _QC_GATES.items()}
     return {
         **{name: None if gate is None else finite(gate.value) for name, gate in found.items()},
         "transients_used": numbers.transients_used,
         "transients_rejected": numbers.transients_rejected,
+        "transients_left_out": list(numbers.transients_left_out),
         "verdict": "pass" if numbers.usable else "fail",
-        "worst": worst(numbers.gates).value,
-        "reasons": quality_reasons(numbers),
+        "worst": worst(gates).value,
+        "reasons": quality_reasons(numbers, gates),
     }
 
 
-def quality_reasons(numbers: MegaResult) -> list[str]:
+def quality_reasons(numbers: MegaResult, gates: tuple[Gate, ...]) -> list[str]:
     """A sentence for each gate that did not pass or could not be measured, failures first."""
-    poor = [
-        gate for gate in numbers.gates if gate.verdict is not Verdict.PASS or gate.value is None
-    ]
+    poor = [gate for gate in gates if gate.verdict is not Verdict.PASS or gate.value is None]
     order = list(Verdict)
     poor.sort(key=lambda gate: -order.index(gate.verdict))
     lines = [gate.sentence for gate in poor]

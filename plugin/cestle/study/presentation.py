@@ -26,14 +26,23 @@ from cestle.render.content import (
     Reference,
     RegionRow,
     ShownRegion,
+    SlicePlace,
     TextBlock,
 )
 from cestle.render.panels import main_slice, slices_to_show
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_presentation import MRS_TEXT_KEYS, spectra_panel
+from cestle.study.region_presentation import (
+    REGION_TEXT_KEYS,
+    previous_line,
+    source_lines,
+    unverified_note,
+)
 from cestle.study.results import Call, RegionResult
 from cestle.study.spectroscopy import MRS_ROLE
+from cestle.study.t1_place import Placement, T1PlaceResult
 from cestle.study.tissue import TissueOrigin
+from cestle.study.volumes import NORMAL_ASYMMETRY, VolumeResult
 
 TEXT_KEYS: Final = frozenset(
     {
@@ -53,7 +62,7 @@ TEXT_KEYS: Final = frozenset(
             "column_valid",
         ),
         *("column_b0", "column_b1"),
-        *(f"estimator_{estimator}" for estimator in RegionEstimator),
+        *(f"estimator_{estimator.name.lower()}" for estimator in RegionEstimator),
         *("hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"),
         *("label_hippocampus_left", "label_hippocampus_right"),
         *("label_amygdala_left", "label_amygdala_right"),
@@ -75,6 +84,10 @@ TEXT_KEYS: Final = frozenset(
             "method_error",
             "method_cutoff",
             "method_comparison",
+            "method_volumes",
+            *(f"method_t1_{placement}" for placement in Placement),
+            "method_t1_change",
+            "method_options",
             "mrs_not_assessed",
             "footer",
         ),
@@ -88,6 +101,7 @@ TEXT_KEYS: Final = frozenset(
         *("name_t1_3d", "name_roi", "name_hippocampus_left", "name_hippocampus_right"),
         *("name_amygdala_left", "name_amygdala_right"),
         *MRS_TEXT_KEYS,
+        *REGION_TEXT_KEYS,
     }
 )
 """Keys that every file in ``i18n/`` has, no more and no fewer."""
@@ -100,6 +114,9 @@ _REGION_ORDER: Final = (
 )
 _HEAD_SHARE: Final = 0.1
 """Share of the bright signal above which a voxel counts as inside the head in field pictures."""
+
+_LEAST_VOXELS: Final = 8
+"""A T1 of fewer along an axis shows no place."""
 
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
@@ -256,6 +273,8 @@ def build_page(
             underlay=readable(analysis.underlay_name, text)
         ),
         bar_caption=(text["bar_caption"], text["bar_note"]),
+        picture_note=unverified_note(results.regions, text),
+        slice_place=_slice_place(analysis),
         columns=tuple(
             text[f"column_{key}"].format(estimator=_estimator(analysis, text))
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
@@ -352,6 +371,19 @@ def field_contents(
     return pictures
 
 
+def _slice_place(analysis: StudyAnalysis) -> SlicePlace | None:
+    """The T1 through the left hippocampus, or through what is there, with the slices."""
+    anatomy, glucest = analysis.inputs.anatomy, analysis.glucest
+    if anatomy is None or glucest is None or min(anatomy.grid.shape) < _LEAST_VOXELS:
+        return None
+    if anatomy.grid.frame_of_reference_uid != glucest.grid.frame_of_reference_uid:
+        return None
+    drawn = sorted(analysis.inputs.regions, key=lambda one: one.name != "hippocampus_left")
+    middle = anatomy.grid.to_lps((np.array(anatomy.grid.shape) - 1.0) / 2.0)
+    x_mm = float(drawn[0].centroid_lps_mm[0] if drawn else middle[0])
+    return SlicePlace(values=anatomy.values, grid=anatomy.grid, slices=glucest.grid, x_mm=x_mm)
+
+
 def _signal_mask(analysis: StudyAnalysis) -> Bool:
     """Voxels with signal in the saturation images; outside the head field maps mean nothing."""
     saturation = analysis.inputs.saturation
@@ -369,6 +401,7 @@ def _shown_regions(analysis: StudyAnalysis, text: Mapping[str, str]) -> tuple[Sh
             side=region.side,
             label=text[f"label_{region.name}"],
             fraction=region.fraction,
+            verified=region.source.region_class.verified,
         )
         for region in analysis.regions
     )
@@ -495,8 +528,11 @@ def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
                 probability=_probability(call.probability_left),
             )
         )
+    headline = text[f"call_{call.call}"]
+    if call.preliminary:
+        headline = text["call_preliminary"].format(headline=headline)
     return CallContent(
-        headline=text[f"call_{call.call}"],
+        headline=headline,
         side=side,
         facts=tuple(facts),
         reasons=(*(readable(one, text) for one in call.reasons), text["not_a_diagnosis"]),
@@ -531,7 +567,13 @@ def _quality(analysis: StudyAnalysis, text: Mapping[str, str]) -> QualityBlock:
         shown = ["–" if term is None else f"{term:.3f}" for term in terms]
         names = ("noise", "b0_map", "b1", "motion", "place")
         values = dict(zip(names, shown, strict=True))
-        lines.append(text["budget_line"].format(index=readable(index, text), **values))
+        line = text["budget_line"].format(index=readable(index, text), **values)
+        if budget.region is not None:
+            line += text["budget_region"].format(region=f"{budget.region:.3f}")
+        lines.append(line)
+    previous = analysis.results.regions.previous
+    if previous is not None:
+        lines.insert(0, previous_line(previous, analysis.results.asymmetry.indices, text))
     light = Light(worst(gates).value) if gates else Light.NONE
     return QualityBlock(
         title=text["quality_title"],
@@ -548,6 +590,7 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     lines = [f"• {readable(reason, text)}" for reason in results.reasons if reason not in beside]
     if "source" in results.glucest.reasons:
         lines.append(f"• {readable(results.glucest.reasons['source'], text)}")
+    lines += [f"• {readable(note, text)}" for note in results.regions.notes]
     if results.mrs.numbers is None and not results.mrs.sent:
         reasons = "; ".join(results.mrs.reasons)
         lines.append("• " + text["mrs_not_assessed"].format(reason=readable(reasons, text)))
@@ -559,29 +602,71 @@ def _missing(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
 def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
     results = analysis.results
     glucest = results.glucest
-    origins = dict.fromkeys(r.roi_source for r in glucest.rois.values() if r is not None)
+    origins = source_lines(results.regions, text)
+    error = "method_error_unverified" if results.regions.unverified else "method_error"
     lines = [
         text[f"method_source_{glucest.source}"],
         text["method_fields"].format(
             b0=glucest.b0_method, b1=glucest.b1_method, tissue=text[f"tissue_{glucest.tissue}"]
         ),
         text["method_regions"].format(
-            sources=readable("; ".join(origins), text) or "–", estimator=_estimator(analysis, text)
+            sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
         ),
-        text["method_error"],
+        text[error],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
             source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
+    lines += [*_t1_place(results.t1_place, text), *_volumes(results.volumes, text)]
     if results.comparison is not None:
         shown = ", ".join(
             f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
             for name, value in results.comparison.indices.items()
         )
         lines.append(text["method_comparison"].format(indices=shown))
+    if results.options.words:
+        words = "; ".join(readable(line, text) for line in results.options.words)
+        lines.append(text["method_options"].format(options=words))
     return TextBlock(title=text["methods_title"], lines=(" ".join(lines),))
 
 
+def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]:
+    """Where the T1 lies against the CEST slices, and the indices without a correction."""
+    if place is None:
+        return []
+    lines = [
+        text[f"method_t1_{place.placement}"].format(
+            size=f"{place.size_mm:.1f}", angle=f"{place.angle_deg:.1f}"
+        )
+    ]
+    if place.indices_as_stated:
+        shown = ", ".join(
+            f"{readable(name, text)} {signed(value, 4)}"
+            for name, value in place.indices_as_stated.items()
+        )
+        lines.append(text["method_t1_change"].format(indices=shown))
+    return lines
+
+
+def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
+    """The hippocampal volumes with the normal spread of their asymmetry beside it."""
+    if volumes is None or None in volumes.hippocampus_mm3.values():
+        return []
+    left, right = (f"{(volumes.hippocampus_mm3[side] or 0.0) / 1000.0:.2f}" for side in Side)
+    index = volumes.indices["dai_vol_h_epi"]
+    spread = sorted(NORMAL_ASYMMETRY.values())
+    return [
+        text["method_volumes"].format(
+            left=left,
+            right=right,
+            index=text["not_available"] if index is None else signed(index.value, 3),
+            low=f"{spread[0]:.3f}",
+            high=f"{spread[-1]:.3f}",
+        )
+    ]
+
+
 def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
-    return text[f"estimator_{analysis.results.glucest.estimator}"]
+    estimator = RegionEstimator(analysis.results.glucest.estimator)
+    return text[f"estimator_{estimator.name.lower()}"]

@@ -6,17 +6,18 @@ from typing import Final
 
 import numpy as np
 
+from cestle.anatomy.region_statistics import region_statistics
 from cestle.anatomy.regions import Region
 from cestle.anatomy.sampling import (
     RegionEstimator,
     RegionStatistic,
     eroded,
-    region_statistic,
     weighted_quantile,
 )
 from cestle.anatomy.slab import region_on_grid
 from cestle.cest.images import FieldMaps, GluCestMap
-from cestle.errors import GeometryError, NumericalError
+from cestle.cest.tissue import TissueClass, TissueFractions
+from cestle.errors import GeometryError
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.physics import Real
@@ -25,6 +26,14 @@ from cestle.study.results import RegionResult, Spread
 REGION_NAMES: Final = tuple(f"{structure}_{side}" for structure in Structure for side in Side)
 
 _ABSENT: Final = "no region was sent; store a DICOM SEG or RTSTRUCT of the hippocampi and amygdalae"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WeightedRegion:
+    """A region as the weight of each voxel in its value, in any unit; see `Region` for the name."""
+
+    name: str
+    fraction: Real
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +100,7 @@ def region_means(
     regions: tuple[Region, ...],
     *,
     estimator: RegionEstimator,
+    tissue: TissueFractions | None = None,
 ) -> RegionMeans:
     """Weighted statistics of the map over each region.
 
@@ -104,27 +114,27 @@ def region_means(
         On the grid of the map.
     estimator
         What stands for a region.
+    tissue
+        Shares of the tissues, which the regression needs.
     """
     statistics: dict[str, RegionStatistic] = {}
     results: dict[str, RegionResult | None] = dict.fromkeys(REGION_NAMES)
     reasons: dict[str, str] = {}
     if glucest is None:
         return RegionMeans(statistics=statistics, results=results, reasons=reasons)
+    shares = {region.name: region.fraction for region in regions}
+    statistics, reasons = region_statistics(
+        glucest.percent,
+        glucest.standard_error,
+        glucest.valid,
+        shares,
+        estimator=estimator,
+        reference=glucest.reference,
+        tissue=None if tissue is None else np.stack([tissue.of(one) for one in TissueClass]),
+    )
     for region in regions:
-        try:
-            statistic = region_statistic(
-                glucest.percent,
-                glucest.standard_error,
-                glucest.valid,
-                region.fraction,
-                estimator=estimator,
-                reference=glucest.reference,
-            )
-        except NumericalError as fault:
-            reasons[region.name] = str(fault)
-            continue
-        statistics[region.name] = statistic
-        results[region.name] = _result(statistic, region, fields)
+        if region.name in statistics:
+            results[region.name] = _result(statistics[region.name], region, fields)
     for name in REGION_NAMES:
         if results[name] is None:
             reasons.setdefault(name, _ABSENT)
@@ -133,25 +143,21 @@ def region_means(
 
 def regions_as_weighted(
     regions: tuple[Region, ...], means: RegionMeans, estimator: RegionEstimator
-) -> tuple[Region, ...]:
+) -> tuple[WeightedRegion, ...]:
     """The regions as the errors see them: each voxel with its weight in the value.
 
     A mean keeps the shares of its region, so that a displaced region meets voxels which it does
     not meet now.
     """
-    measured = (region for region in regions if region.name in means.statistics)
-    if estimator is RegionEstimator.MEAN:
-        return tuple(measured)
+    plain = estimator is RegionEstimator.MEAN
     return tuple(
-        replace(region, fraction=_peak_one(means.statistics[region.name].weight))
-        for region in measured
+        WeightedRegion(
+            name=region.name,
+            fraction=region.fraction if plain else means.statistics[region.name].weight,
+        )
+        for region in regions
+        if region.name in means.statistics
     )
-
-
-def _peak_one(weight: Real) -> Real:
-    """Weights as shares of voxels, which lie between 0 and 1."""
-    scaled: Real = weight / weight.max()
-    return scaled
 
 
 def _result(statistic: RegionStatistic, region: Region, fields: FieldMaps | None) -> RegionResult:
@@ -163,6 +169,7 @@ def _result(statistic: RegionStatistic, region: Region, fields: FieldMaps | None
         median=statistic.median,
         sd=statistic.sd,
         standard_error=statistic.standard_error,
+        threshold_mean=statistic.threshold_mean,
         voxels=statistic.effective_voxels,
         valid_fraction=statistic.valid_fraction,
         volume_in_slab_mm3=float(region.fraction.sum()) * cell_mm3,
@@ -172,7 +179,8 @@ def _result(statistic: RegionStatistic, region: Region, fields: FieldMaps | None
             if fields is None or fields.relative_b1 is None
             else _spread(fields.relative_b1, region)
         ),
-        roi_source=f"{region.source.form}, {region.source.creation}",
+        roi_source=region.source.in_words,
+        region_class=region.source.region_class,
     )
 
 

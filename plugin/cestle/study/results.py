@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from cestle.anatomy.regions import RegionClass
 from cestle.biomarkers.lateralization import Call as Call
 from cestle.biomarkers.lateralization import LateralizationResult as LateralizationResult
 from cestle.cest.uncertainty import ErrorBudget
@@ -23,6 +24,7 @@ from cestle.study.mrs_result import (
     composite_form,
     mrs_form,
 )
+from cestle.study.region_origin import RegionsResult, regions_form
 from cestle.study.t1_place import T1PlaceResult, place_form
 from cestle.study.volumes import VolumeResult, volumes_form
 
@@ -68,6 +70,10 @@ class RegionResult:
         Fields over the region; None where no map was used.
     roi_source
         Where the region came from, in words.
+    threshold_mean
+        Mean over the voxels that lie mostly in the region; None with fewer than twenty [%].
+    region_class
+        Step of the ladder of sources.
     csf_share, csf_left_out
         Mean share of fluid over the region, and share of the region in voxels that hold too much
         of it to count; None where tissue shares are not known.
@@ -84,6 +90,8 @@ class RegionResult:
     b0_shift_ppm: Spread | None
     relative_b1: Spread | None
     roi_source: str
+    region_class: RegionClass
+    threshold_mean: float | None = None
     csf_share: float | None = None
     csf_left_out: float | None = None
 
@@ -158,6 +166,22 @@ class MotionResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestedOptions:
+    """What a person asked for, beside the configuration, when the study was processed.
+
+    Parameters
+    ----------
+    form
+        The options that were set, as a JSON tree.
+    words
+        One line for each of them.
+    """
+
+    form: Mapping[str, Any] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyResults:
     """All numbers of one revision of one study.
 
@@ -188,6 +212,10 @@ class StudyResults:
         Volumes of the hippocampi; None when they were not asked for.
     onset_side
         As stated by an order or a person; None when nobody did.
+    regions
+        Where the regions came from, and what the result set before says.
+    options
+        What a person asked for beside the configuration.
     notes
         How offsets became known, and what was left aside.
     outputs
@@ -211,8 +239,10 @@ class StudyResults:
     comparison: MethodComparison | None = None
     partial_volume: dict[str, float] = field(default_factory=dict)
     motion: MotionResult | None = None
+    regions: RegionsResult = field(default_factory=RegionsResult)
     t1_place: T1PlaceResult | None = None
     volumes: VolumeResult | None = None
+    options: RequestedOptions = field(default_factory=RequestedOptions)
     notes: tuple[str, ...] = ()
     outputs: tuple[OutputRecord, ...] = ()
 
@@ -235,6 +265,7 @@ class StudyResults:
                 "version": self.software_version,
                 "templates": self.templates_version,
             },
+            "options": dict(self.options.form),
             "status": self.status.value,
             "reasons": list(self.reasons),
             "notes": list(self.notes),
@@ -272,8 +303,10 @@ class StudyResults:
                 "score": lateralization.score,
                 "margin": lateralization.margin,
                 "probability_left": lateralization.probability_left,
+                "preliminary": lateralization.preliminary,
                 "reasons": list(lateralization.reasons),
             },
+            "regions": regions_form(self.regions, self.asymmetry.indices),
             "quality": {
                 "verdict": worst(self.quality).value if self.quality else None,
                 "gates": [gate_form(gate) for gate in self.quality],
@@ -305,6 +338,7 @@ def _budget(budget: ErrorBudget) -> dict[str, float | None]:
         "b1": budget.b1,
         "motion": budget.motion,
         "partial_volume": budget.partial_volume,
+        "region": budget.region,
         "total": budget.total,
     }
 
@@ -334,12 +368,14 @@ def _region(value: RegionResult | None) -> dict[str, Any] | None:
         "median": value.median,
         "sd": value.sd,
         "standard_error": value.standard_error,
+        "threshold_half": value.threshold_mean,
         "voxels": value.voxels,
         "valid_fraction": value.valid_fraction,
         "volume_in_slab_mm3": value.volume_in_slab_mm3,
         "b0_shift_ppm": _spread(value.b0_shift_ppm),
         "relative_b1": _spread(value.relative_b1),
         "roi_source": value.roi_source,
+        "region_class": str(value.region_class),
         "csf_share": value.csf_share,
         "csf_left_out": value.csf_left_out,
     }

@@ -7,12 +7,10 @@ from typing import Final
 
 import numpy as np
 
-from cestle.anatomy.box import share_of_box
 from cestle.anatomy.regions import Region
 from cestle.biomarkers.composite import glutamate_gaba_composite
 from cestle.errors import InputError, NumericalError
 from cestle.gates import Verdict
-from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.mrs.basis import MegaBasis
 from cestle.mrs.megapress import MegaSettings, quantify_mega_press
@@ -21,6 +19,9 @@ from cestle.mrs.series import MegaSeries, Voxel
 from cestle.study.inputs import NO_SPECTRA, StudyInputs
 from cestle.study.mrs_protocol import reporting_table
 from cestle.study.mrs_result import CompositeResult, MrsResult
+from cestle.study.voxel_place import VoxelPlace as VoxelPlace
+from cestle.study.voxel_place import in_one_frame as in_one_frame
+from cestle.study.voxel_place import place_of_voxel
 
 MRS_ROLE: Final = "mrs_mega"
 """Name of the spectra in `StudyInputs.missing` and among the sources."""
@@ -69,7 +70,11 @@ class Spectroscopy:
 
 
 def analyse_spectroscopy(
-    inputs: StudyInputs, settings: SpectroscopySettings, software_version: str
+    inputs: StudyInputs,
+    settings: SpectroscopySettings,
+    software_version: str,
+    *,
+    tissue_from_t1: bool = True,
 ) -> Spectroscopy:
     """Quantify the spectra of a study; poor or unreadable ones give a reason and never raise.
 
@@ -81,6 +86,8 @@ def analyse_spectroscopy(
         How spectra are analysed.
     software_version
         Version of this software, for the MRSinMRS table.
+    tissue_from_t1
+        Whether the T1 may be segmented for the tissues in the voxel.
     """
     if not settings.enabled:
         return _nothing(SWITCHED_OFF, sent=False)
@@ -92,7 +99,13 @@ def analyse_spectroscopy(
         mega = replace(mega, result=_finite(mega.result))
     except (InputError, NumericalError) as fault:
         return _nothing(str(fault), sent=True)
-    return Spectroscopy(result=_result(mega, inputs, software_version), mega=mega)
+    side, how = voxel_side(inputs.mega.voxel, inputs.regions)
+    place = place_of_voxel(
+        inputs.mega.voxel, inputs.anatomy, inputs.regions, side, from_t1=tissue_from_t1
+    )
+    return Spectroscopy(
+        result=_result(mega, inputs.mega, side, how, place, software_version), mega=mega
+    )
 
 
 def combine(
@@ -160,12 +173,6 @@ def voxel_side(voxel: Voxel | None, regions: Iterable[Region]) -> tuple[Side | N
     )
 
 
-def in_one_frame(voxel: Voxel, grid: Grid) -> bool:
-    """Whether nothing states that a voxel and a grid belong to different frames of reference."""
-    frames = {voxel.frame_of_reference_uid, grid.frame_of_reference_uid} - {""}
-    return len(frames) < 2
-
-
 def _nearer_hippocampus(voxel: Voxel, regions: Iterable[Region]) -> Side | None:
     """Side of the hippocampus that lies nearer to a voxel; None without both in its frame."""
     distances: dict[Side, float] = {}
@@ -186,11 +193,14 @@ def _nothing(reason: str, *, sent: bool) -> Spectroscopy:
     return Spectroscopy(result=result, mega=None)
 
 
-def _result(mega: MegaAnalysis, inputs: StudyInputs, software_version: str) -> MrsResult:
-    series = inputs.mega
-    assert series is not None  # noqa: S101  quantified from it
-    side, how = voxel_side(series.voxel, inputs.regions)
-    share = _hippocampal_share(series.voxel, inputs.regions, side)
+def _result(
+    mega: MegaAnalysis,
+    series: MegaSeries,
+    side: Side | None,
+    how: str,
+    place: VoxelPlace,
+    software_version: str,
+) -> MrsResult:
     failed = [gate.sentence for gate in mega.result.gates if gate.verdict is Verdict.FAIL]
     decided = (*mega.result.notes, *mega.prepared.decisions, *mega.prepared.notes)
     return MrsResult(
@@ -201,25 +211,9 @@ def _result(mega: MegaAnalysis, inputs: StudyInputs, software_version: str) -> M
         sent=True,
         notes=tuple(dict.fromkeys((how, *decided))),
         voxel_centre_mm=_centre(series),
-        hippocampus_fraction=share,
-        protocol=reporting_table(series, mega, share, software_version),
+        place=place,
+        protocol=reporting_table(series, mega, place.content, software_version),
     )
-
-
-def _hippocampal_share(
-    voxel: Voxel | None, regions: Iterable[Region], side: Side | None
-) -> float | None:
-    """Share of a voxel that the hippocampus of its side fills; None where that is not known.
-
-    A region on a single thick slice has no shape at right angles to it.
-    """
-    if voxel is None or not np.all(np.isfinite(voxel.edges_mm)):
-        return None
-    for region in regions:
-        wanted = region.structure is Structure.HIPPOCAMPUS and region.side is side
-        if wanted and region.grid.shape[0] > 1 and in_one_frame(voxel, region.grid):
-            return share_of_box(region, voxel.centre_mm, voxel.edges_mm)
-    return None
 
 
 def _centre(series: MegaSeries) -> tuple[float, float, float] | None:

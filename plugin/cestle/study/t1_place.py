@@ -9,10 +9,10 @@ import numpy as np
 from cestle.anatomy.regions import Region
 from cestle.anatomy.slab_registration import (
     LARGEST_SHIFT_MM,
-    Placement,
     SlabRegistration,
     register_to_slices,
 )
+from cestle.anatomy.slab_registration import Placement as Placement
 from cestle.gates import Gate, Limits, Verdict
 from cestle.geometry import Grid
 from cestle.measurement import Structure
@@ -228,6 +228,24 @@ def place_gates(result: T1PlaceResult | None, letters: Mapping[Structure, str]) 
             for structure, change in changes.items()
         ),
     )
+
+
+def place_comments(result: T1PlaceResult | None) -> tuple[str, ...]:
+    """Lines for the report; none without a search."""
+    if result is None:
+        return ()
+    size = f"{result.size_mm:.1f} mm and {result.angle_deg:.1f} degrees"
+    if result.placement is Placement.NOT_FOUND:
+        return (f"T1 where its headers say, not verified in the CEST slices: {result.reason}",)
+    if result.placement is Placement.AS_STATED:
+        return (f"T1 where its headers say; the CEST slices show it within {size} of there",)
+    changes = (
+        f"{name} {result.indices_as_stated[name]:+.4f} before, {value:+.4f} after"
+        for name, value in result.indices_corrected.items()
+        if name in result.indices_as_stated
+    )
+    line = f"T1 moved by {size} to where the CEST slices show the head"
+    return ("; ".join((line, *changes)),)
 
 
 def place_form(result: T1PlaceResult | None) -> dict[str, Any] | None:

@@ -42,6 +42,10 @@ SIZE: Final = Limits(
     action="check segmentation and surgery",
 )
 
+ATLAS_REASON: Final = (
+    "not available from the automatic atlas, which draws both sides after its own symmetric shape"
+)
+
 _FINE_MM: Final = 2.0
 _SLICES_OF_3D: Final = 3
 
@@ -129,7 +133,9 @@ def hippocampal_volumes(
     for region in regions:
         if region.structure is not Structure.HIPPOCAMPUS:
             continue
-        if gives_volume(region, cest):
+        if not region.source.region_class.verified:
+            reasons[region.name] = ATLAS_REASON
+        elif gives_volume(region, cest):
             volumes[region.side] = region.volume_mm3
         else:
             reasons[region.name] = (

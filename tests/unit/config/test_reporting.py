@@ -94,6 +94,7 @@ def test_every_result_is_reported_or_ignored_on_purpose(templates):
     report = templates.report
     rows = [*report.region_groups.rows, *report.call_group.rows]
     rows += [*report.mrs_group.rows, *report.mrs_group.quality_rows]
+    rows += [row for group in report.index_groups for row in group.rows]
     named = {row.source for row in rows} | set(report.unreported)
     named |= {f"{group.block}.{group.index}" for group in report.index_groups}
 
@@ -138,7 +139,7 @@ def test_an_overlay_changes_one_thing(overlay, templates):
         ("codes/concepts.yaml", "  comment:", "  remark:", "needs codes named comment"),
         ("sr/tle_report.yaml", "name: valid_fraction", "name: valid_part", "valid_part"),
         ("sr/tle_report.yaml", "name: mrs_drift", "name: mrs_wander", "mrs_wander"),
-        ("sr/tle_report.yaml", "block: composite", "block: compound", "index_groups.4.block"),
+        ("sr/tle_report.yaml", "block: composite", "block: compound", "index_groups.6.block"),
         ("codes/99CESTLE.yaml", "  mrs_not_for_use:", "  mrs_useless:", "mrs_not_for_use"),
         ("page/layout.yaml", "edited_ppm: [2.6", "edited_ppm: [5.6", "edited_ppm must rise"),
         ("objects/series.yaml", "offset: 4", "offset: four", "objects.report.offset"),

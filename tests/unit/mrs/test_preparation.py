@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cestle.mrs.preparation import prepare
+from cestle.errors import ProtocolError
+from cestle.mrs.preparation import PreparationSettings, prepare
 from cestle.mrs.spectrum import ppm_axis, to_spectrum
 from phantoms.transients import OFF, ON, Scene, acquire, averages
 
@@ -288,6 +289,37 @@ def test_zeros_do_not_disturb_the_order():
     found = prepare(replace(series, fids=fids))
     assert [one.state for one in found.transients] == [ON, OFF] * 6
     assert [one.rejected for one in found.transients] == [None] * 6 + ["empty"] * 6
+
+
+@few
+@given(st.sets(st.integers(1, 12), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_what_a_person_leaves_out_has_no_influence(numbers, seed):
+    """Whatever stands in transients that are left out, the spectra are the same to the bit."""
+    series = acquire(SMALL).series
+    asked = PreparationSettings(left_out=tuple(sorted(numbers)))
+    random = np.random.default_rng(seed)
+    spoilt = series.fids.copy()
+    places = np.array(asked.left_out) - 1
+    spoilt[places] *= random.uniform(-30.0, 30.0, size=(len(places), 1, 1))
+    one, other = prepare(series, asked), prepare(replace(series, fids=spoilt), asked)
+    np.testing.assert_array_equal(one.spectra.on, other.spectra.on)
+    np.testing.assert_array_equal(one.spectra.off, other.spectra.off)
+    left_out = {n + 1 for n, found in enumerate(one.transients) if found.rejected is not None}
+    assert left_out == numbers
+    assert {found.rejected for found in one.transients} == {None, "left out by a person"}
+
+
+def test_transients_left_out_are_counted_and_named():
+    found = prepare(acquire(SMALL).series, PreparationSettings(left_out=(1, 4, 5, 6)))
+    assert "4 transients were left out by a person: 1,4-6" in found.notes
+
+
+def test_transients_that_do_not_exist_are_refused():
+    """A number beyond the last, and averages of the scanner."""
+    with pytest.raises(ProtocolError, match="from 1 to 12"):
+        prepare(acquire(SMALL).series, PreparationSettings(left_out=(3, 13)))
+    with pytest.raises(ProtocolError, match="averages made by the scanner"):
+        prepare(averages(SMALL).series, PreparationSettings(left_out=(1,)))
 
 
 def test_input_is_left_as_it_was():

@@ -226,10 +226,11 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
     content = json.loads(json.dumps(analyse(noisy).results.to_json(), allow_nan=False))
     assert content["schema"] == "cestle-results/1"
     assert set(content) == {
-        "schema", "study_instance_uid", "revision", "software", "status", "reasons", "notes",
+        "schema", "study_instance_uid", "revision", "software", "options", "status", "reasons",
+        "notes",
         "glucest", "asymmetry", "mrs", "composite", "volumes", "lateralization", "quality",
         "error_budget", "repeatability", "motion", "comparison", "partial_volume_alone",
-        "t1_registration", "outputs",
+        "regions", "t1_registration", "outputs",
     }  # fmt: skip
     assert set(content["glucest"]["rois"]) == {
         "hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right",
@@ -241,7 +242,7 @@ def test_json_form_has_the_agreed_keys_and_is_plain_json():
             assert value is not None or content["asymmetry"]["reasons"][name]
 
 
-@pytest.mark.parametrize("estimator", list(RegionEstimator))
+@pytest.mark.parametrize("estimator", sorted(set(RegionEstimator) - {RegionEstimator.REGRESSION}))
 def test_every_estimator_measures_a_homogeneous_region(estimator):
     """Where all voxels of a side are alike, every estimator gives their contrast and the index."""
     inputs = study_inputs(images(), fields(GRID), REGIONS)
@@ -332,3 +333,12 @@ def test_clipped_images_are_flagged(share, verdict):
     gate = next(gate for gate in results.quality if gate.name == "clipped")
     assert gate.verdict.value == verdict
     assert (results.lateralization.call is Call.INDETERMINATE) is (verdict == "fail")
+
+
+def test_a_regression_without_tissues_has_a_reason():
+    """Without a T1 the joint fit of regions and tissues gives no value and says what to send."""
+    inputs = study_inputs(images(), fields(GRID), REGIONS)
+    results = analyse(inputs, estimator=RegionEstimator.REGRESSION).results
+    assert results.glucest.rois["hippocampus_left"] is None
+    assert "3D T1" in results.glucest.reasons["hippocampus_left"]
+    assert "3D T1" in results.asymmetry.reasons["dai_glu_h_epi"]

@@ -14,6 +14,7 @@ from cestle.study.completeness import (
     assess_completeness,
     take_inventory,
 )
+from cestle.study.performed_steps import PerformedStep, StepState, performed_of
 from cestle.study.roles import classify
 from reading import facts, shipped_rules
 
@@ -70,7 +71,18 @@ def spectra(*numbers, declared=None):
     ]
 
 
-def verdict(classified, *, quiet, waited=None):
+def step(state, *instances, uid="1.7.1"):
+    """A performed step that lists instances of one series."""
+    return PerformedStep(
+        step_uid=uid,
+        study_instance_uid="1.2",
+        state=StepState(state),
+        instances=frozenset(("1.2.9", one) for one in instances),
+        changed=0.0,
+    )
+
+
+def verdict(classified, *, quiet, waited=None, performed=None):
     """Verdict after `quiet` seconds without news."""
     now = START + timedelta(seconds=quiet if waited is None else waited)
     return assess_completeness(
@@ -79,6 +91,7 @@ def verdict(classified, *, quiet, waited=None):
         now=now,
         last_arrival=now - timedelta(seconds=quiet),
         first_arrival=START,
+        performed=performed,
     )
 
 
@@ -182,3 +195,89 @@ def test_numbers_that_tell_nothing_are_not_waited_for(number):
     values = dict(strange[0].facts.values) | {"InstanceNumber": (number,)}
     strange[0] = replace(strange[0], facts=replace(strange[0].facts, values=values))
     assert verdict(arrived() + strange, quiet=20.0).state is State.READY
+
+
+DRAWING = replace(PROFILE, regions_from_t1=True)
+
+
+def drawing(classified, *, quiet, profile=DRAWING):
+    """Verdict at a node that may draw regions."""
+    now = START + timedelta(seconds=quiet)
+    return assess_completeness(
+        take_inventory(classified), profile, now=now, last_arrival=START, first_arrival=START
+    )
+
+
+def test_with_a_t1_regions_are_drawn_and_not_waited_for():
+    """CEST, fields and T1 are a whole study then; without the T1 regions are missing as before."""
+    assert drawing(arrived(roi=False), quiet=20.0).state is State.READY
+    assert "software draws them" in drawing(arrived(roi=False), quiet=20.0).reason
+    assert drawing(arrived(), quiet=20.0).reason == verdict(arrived(), quiet=20.0).reason
+    without = drawing(arrived(roi=False, t1=False), quiet=20.0)
+    assert without.state is State.WAIT
+    assert without.missing == ("3D T1", "regions")
+
+
+@given(wait=st.floats(0.0, 100.0), quiet=st.floats(0.0, 7200.0), whole=st.booleans())
+def test_a_better_source_is_waited_for_as_long_as_configured(wait, quiet, whole):
+    """Never before the waiting time, and with regions as without the setting."""
+    names = ("B0Map", "B1Map") if whole else ("B0Map",)
+    profile = replace(DRAWING, wait_for_regions_minutes=wait)
+    found = drawing(arrived(roi=False, names=names), quiet=quiet, profile=profile)
+    usual = profile.quiet_seconds if whole else profile.partial_quiet_seconds
+    needed = min(max(usual, 60.0 * wait), 60.0 * profile.max_wait_minutes)
+    assert (found.state is State.WAIT) == (quiet < needed)
+    with_regions = drawing(arrived(names=names), quiet=quiet, profile=profile)
+    assert with_regions.state is verdict(arrived(names=names), quiet=quiet, waited=quiet).state
+
+
+def test_a_scanner_that_is_at_work_delays_a_study_that_looks_complete():
+    """More is to come, so the longer silence is waited for; that is said."""
+    working = performed_of([step("IN PROGRESS"), step("COMPLETED", "1", uid="1.7.2")], {"1"})
+    waiting = verdict(arrived(), quiet=60.0, performed=working)
+    assert waiting.state is State.WAIT
+    assert "still at work" in waiting.reason
+    assert verdict(arrived(), quiet=300.0, performed=working).state is State.READY
+
+
+def test_the_list_of_a_finished_scanner_is_the_exact_set():
+    """All that was listed is here: no more waiting, though the profile expects more."""
+    steps = [step("COMPLETED", "1", "2"), step("COMPLETED", "3", uid="1.7.2")]
+    whole = performed_of(steps, {"1", "2", "3", "4"})
+    found = verdict(arrived(t1=False), quiet=3.0, performed=whole)
+    assert found.state is State.READY_PARTIAL
+    assert "3 of 3 listed instances are here" in found.reason
+    assert found.missing == ("3D T1",)
+    assert verdict(arrived(), quiet=3.0, performed=whole).state is State.READY
+    assert verdict(arrived(), quiet=2.9, performed=whole).state is State.WAIT
+
+
+def test_what_a_finished_scanner_listed_is_waited_for():
+    """A study that looks complete waits for the rest of the list, up to the cap."""
+    half = performed_of([step("COMPLETED", "1", "2", "3")], {"1"})
+    waiting = verdict(arrived(), quiet=299.0, performed=half)
+    assert waiting.state is State.WAIT
+    assert "2 of 3 instances that the scanner listed" in waiting.reason
+    assert verdict(arrived(), quiet=300.0, performed=half).state is State.READY_PARTIAL
+    capped = verdict(arrived(), quiet=1.0, waited=7200.0, performed=half)
+    assert capped.state is State.READY_PARTIAL
+    none = performed_of([step("COMPLETED", "1", "2", "3")], set())
+    assert none.missing == "3 of 3 instances that the scanner listed (1 whole series)"
+
+
+def test_an_examination_that_was_broken_off_is_processed_as_it_is():
+    """After the usual silence, with what is there, and the reason says so."""
+    steps = [step("COMPLETED", "1"), step("DISCONTINUED", "2", uid="1.7.2")]
+    broken = performed_of(steps, {"1"})
+    assert verdict(arrived(3), quiet=19.0, performed=broken).state is State.WAIT
+    found = verdict(arrived(3), quiet=20.0, performed=broken)
+    assert found.state is State.READY_PARTIAL
+    assert "broken off" in found.reason
+
+
+def test_a_finished_scanner_that_lists_nothing_tells_nothing():
+    """Without a list the expectations count as ever."""
+    silent = performed_of([step("COMPLETED")], set())
+    assert verdict(arrived(t1=False), quiet=60.0, performed=silent).state is State.WAIT
+    assert verdict(arrived(), quiet=20.0, performed=silent).state is State.READY
+    assert performed_of([], {"1"}) is None

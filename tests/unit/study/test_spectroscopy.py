@@ -376,7 +376,7 @@ def test_the_share_of_the_hippocampus_is_that_of_the_voxels_side():
     place = mega.voxel(np.array([27.0, 12.0, -20.0]), tilt_degrees=0.0)
     found = spectra_only(mega.mega_analysis(), mega=mega.series(voxel=place), regions=regions)
     assert found.result.side is Side.LEFT
-    assert found.result.hippocampus_fraction == pytest.approx(0.5, abs=0.06)
+    assert found.result.place.hippocampus == pytest.approx(0.5, abs=0.06)
     rows = {one.key: one.value for one in found.result.protocol}
     assert re.fullmatch(r"(4[5-9]|5[0-5]) % hippocampus", rows["acquisition_content"])
 
@@ -386,4 +386,4 @@ def test_without_a_region_of_its_side_the_share_is_not_known():
     thick = build.regions(build.coronal_grid())
     for regions in ((), thick, tuple(one for one in thick if one.side is Side.RIGHT)):
         found = spectra_only(mega.mega_analysis(), regions=regions).result
-        assert found.hippocampus_fraction is None
+        assert found.place.hippocampus is None

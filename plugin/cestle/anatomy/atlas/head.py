@@ -31,7 +31,7 @@ LEAST_BRAIN_ML: Final = 600.0
 COARSE_MM: Final = 2.0
 _LIT: Final = 0.1
 _SKULL_MM: Final = 8.0
-_STRIPPED: Final = 0.01
+_STRIPPED: Final = 0.1
 """Share of the image farther than a skull from the brain, below which there is no skull."""
 _FIELD_MM: Final = 5.0
 _FIELD_STEPS: Final = (20, 20, 20)

@@ -1,0 +1,103 @@
+"""Volumes of the hippocampi: exact from fine regions, and withheld with a reason otherwise."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.geometry import Grid
+from cestle.measurement import Side, Structure
+from cestle.study.volumes import gives_volume, hippocampal_volumes, volumes_form
+
+FRAME = "1.2.3"
+SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.4")
+
+
+def grid(shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), corner=(0.0, 0.0, 0.0), thickness=None):
+    """Slices along z, rows along y, columns along x."""
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = *spacing, 1.0
+    affine[:3, 3] = corner
+    return Grid(
+        shape=shape,
+        affine=affine,
+        frame_of_reference_uid=FRAME,
+        slice_thickness_mm=thickness or spacing[0],
+    )
+
+
+T1 = grid()
+CEST = grid((1, 128, 128), (11.0, 1.72, 1.72), (-100.0, -100.0, 3.0), 11.0)
+
+
+def region(side, voxels, place=T1):
+    """A region of so many whole voxels, in the order of the array."""
+    fraction = np.zeros(place.shape)
+    fraction.flat[:voxels] = 1.0
+    return Region(
+        structure=Structure.HIPPOCAMPUS, side=side, fraction=fraction, grid=place, source=SOURCE
+    )
+
+
+def volumes(left=3000, right=4000, place=T1, intracranial=1.5e6, onset=None):
+    pair = (region(Side.LEFT, left, place), region(Side.RIGHT, right, place))
+    return hippocampal_volumes(pair, CEST, intracranial_mm3=intracranial, onset=onset)
+
+
+def test_volumes_and_their_indices_are_those_of_the_voxels():
+    """3.0 and 4.0 ml at 1.5 l: 0.2 and 0.267 %, index −1/7, ipsilateral right +1/7."""
+    found = volumes(onset=Side.RIGHT)
+    assert found.hippocampus_mm3 == {Side.LEFT: 3000.0, Side.RIGHT: 4000.0}
+    assert found.vol_h[Side.LEFT] == pytest.approx(0.2)
+    assert found.mean_vol_h == pytest.approx(100.0 * 3500.0 / 1.5e6)
+    assert found.indices["dai_vol_h_epi"].value == pytest.approx(-1 / 7, abs=1e-4)
+    assert found.indices["dai_vol_h"].value == pytest.approx(1 / 7, abs=1e-4)
+    assert volumes_form(found)["icv_method"] == "atlas scaling"
+
+
+@given(left=st.integers(2500, 5000), right=st.integers(2500, 5000), scale=st.floats(0.7, 1.3))
+def test_sides_and_scale(left, right, scale):
+    """Exchanged sides flip the sign, another voxel size changes nothing."""
+    index = volumes(left, right).indices["dai_vol_h_epi"].value
+    assert volumes(right, left).indices["dai_vol_h_epi"].value == pytest.approx(-index)
+    other = volumes(left, right, grid(spacing=(scale,) * 3))
+    if all(volume >= 1000.0 for volume in other.hippocampus_mm3.values()):
+        assert other.indices["dai_vol_h_epi"].value == pytest.approx(index)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [(1438, 4848, "asymmetry"), (900, 1500, "volume of the hippocampus")],
+)
+def test_what_is_no_hippocampus_gives_no_index(left, right, words):
+    """An index beyond 0.35 and a hippocampus below 1 ml: check segmentation and surgery."""
+    found = volumes(left, right)
+    for name in ("dai_vol_h_epi", "dai_vol_h"):
+        assert found.indices[name] is None
+        assert words in found.reasons[name]
+        assert "check segmentation and surgery" in found.reasons[name]
+    assert found.hippocampus_mm3[Side.LEFT] == left
+
+
+def test_a_region_on_the_cest_slices_gives_no_volume():
+    """The slice holds a part of the structure: no volume, no index, and the reason."""
+    thick = grid((1, 40, 40), (11.0, 1.72, 1.72), (-20.0, -20.0, 3.0), 11.0)
+    fine_on_slices = grid((3, 40, 40), (11.0, 1.0, 1.0), (0.0, 0.0, -8.0), 11.0)
+    for place in (thick, fine_on_slices):
+        assert not gives_volume(region(Side.LEFT, 900, place), CEST)
+    found = volumes(900, 900, thick)
+    assert set(found.hippocampus_mm3.values()) == {None}
+    assert "draw it on the 3D T1" in found.reasons["dai_vol_h_epi"]
+    assert volumes_form(found) is None
+
+
+def test_what_is_not_known_has_a_reason():
+    """One side only, no intracranial volume, no onset: None, with the reason of each."""
+    one = hippocampal_volumes([region(Side.LEFT, 3000)], CEST, intracranial_mm3=None, onset=None)
+    assert "right: no region" in one.reasons["dai_vol_h_epi"]
+    assert one.mean_vol_h is None
+    both = volumes(intracranial=None)
+    assert "intracranial volume is not known" in both.reasons["vol_h"]
+    assert "onset" in both.reasons["dai_vol_h"]
+    assert both.indices["dai_vol_h_epi"] is not None
