@@ -2,8 +2,8 @@
 # make test    static checks and all tests; installs what they need
 # make check   static checks only: ruff, mypy --strict, layer contracts
 # make bench   speed and memory, printed with machine and versions
-# make fuzz    fuzzing of what is received, 30 s each target (SECONDS=600 for longer)
 # make chaos   kill processes by the hundred, counts into deploy/reliability.md
+# make fuzz    fuzzing of what is received, 30 s each target (SECONDS=600 for longer)
 # make lock    resolve the dependencies anew into requirements.lock
 
 PYTHON ?= python3
@@ -48,14 +48,14 @@ test: check peers
 bench: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m benchmarks $(ONLY)
 
-fuzz: $(VENV)/.ready
-	cd tests && for target in received facts paths; do \
-		../$(BIN)/python -m faults.fuzz $$target $(SECONDS) || exit 1; done
-
 chaos: export OMP_NUM_THREADS = 1
 chaos: export OPENBLAS_NUM_THREADS = 1
 chaos: $(VENV)/.ready peers
 	cd tests && ../$(BIN)/python -m faults.reliability $(SEED)
+
+fuzz: $(VENV)/.ready
+	cd tests && for target in received facts paths; do \
+		../$(BIN)/python -m faults.fuzz $$target $(SECONDS) || exit 1; done
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -28,9 +28,6 @@ class World:
         self.assembly = Assembly(
             journal=self.journal,
             assess=when_quiet(20.0),
-            recipe=lambda: "",
-            plan=lambda _: None,
-            performed=lambda _: (),
             retention=Retention(self.database),
             steps=Steps(self.database),
             clock=ClockWatch(lambda: self.ticks),

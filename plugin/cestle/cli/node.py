@@ -200,6 +200,12 @@ def audit(
     return 0
 
 
+def _step_line(step: "StepStatus") -> str:
+    took = "goes on" if step.seconds is None else f"{step.seconds:.1f} s"
+    times = f", attempt {step.attempts}" if step.attempts > 1 else ""
+    return f"{step.name}  {took}{times}" + (f": {step.note}" if step.note else "")
+
+
 def _destination_lines(destination: "DestinationStatus") -> list[str]:
     state = {"closed": "in use", "open": "down", "half_open": "being tried"}[destination.state]
     if destination.down_since:
@@ -214,12 +220,6 @@ def _destination_lines(destination: "DestinationStatus") -> list[str]:
         f"{destination.last_echo or 'never'}",
     ]
     return lines + ([f"  {destination.reason}"] if destination.reason else [])
-
-
-def _step_line(step: "StepStatus") -> str:
-    took = "goes on" if step.seconds is None else f"{step.seconds:.1f} s"
-    times = f", attempt {step.attempts}" if step.attempts > 1 else ""
-    return f"{step.name}  {took}{times}" + (f": {step.note}" if step.note else "")
 
 
 def _study_lines(study: "StudyStatus") -> list[str]:

@@ -94,11 +94,11 @@ class Assembly:
         Hash of what is done with any study at present.
     plan
         What each destination gets of a revision that has results; None when they are gone.
-    performed
+    steps
         Performed procedure steps of a study.
     retention
         What is no longer kept.
-    steps
+    timeline
         What was done when.
     clock
         Notices when the clock is set.
@@ -110,9 +110,9 @@ class Assembly:
     assess: Assess
     recipe: Callable[[], str]
     plan: Callable[[RevisionRecord], Plan | None]
-    performed: Callable[[str], tuple[PerformedStep, ...]]
+    steps: Callable[[str], tuple[PerformedStep, ...]]
     retention: Retention
-    steps: Steps
+    timeline: Steps
     clock: ClockWatch = field(default_factory=ClockWatch)
     meters: Meters = field(default_factory=Meters)
 
@@ -147,7 +147,7 @@ class Assembly:
             # One after the other, so that a revision can name the one that it replaces.
             self._note(study, f"waits for revision {latest.number}")
             return
-        missing = self._missing(uid, revisions)
+        missing = self._missing(uid, latest)
         if missing:
             self._note(
                 study,
@@ -162,7 +162,7 @@ class Assembly:
                 first_arrival=study.first_arrival,
                 last_arrival=study.last_arrival,
                 now=now,
-                steps=self.performed(uid),
+                steps=self.steps(uid),
             )
         )
         if not (assessment.ready or study.hurried):
@@ -185,7 +185,7 @@ class Assembly:
             fingerprint=mark,
         )
         if revision is not None:
-            self.steps.note(uid, revision.number, [_collected(study, now)])
+            self.timeline.note(uid, revision.number, [_collected(study, now)])
             self.meters.step("collecting", now - study.first_arrival)
             _log.info(
                 "study complete",
@@ -194,6 +194,13 @@ class Assembly:
                 instances=len(newest),
                 cause=revision.cause,
             )
+
+    def _missing(self, uid: str, latest: RevisionRecord | None) -> int:
+        """How many instances that the last results depended on are no longer kept."""
+        if latest is None:
+            return 0
+        cleaned = self.retention.cleaned_instances(uid)
+        return len(cleaned & self.journal.used_inputs(uid, latest.number)) if cleaned else 0
 
     def _is_settled(
         self, study: StudyRecord, latest: RevisionRecord, freeze: "_Freeze", mark: str, now: float
@@ -222,17 +229,15 @@ class Assembly:
             _log.info(what, study=uid, revision=latest.number, reason=why)
         return True
 
-    def _missing(self, uid: str, revisions: tuple[RevisionRecord, ...]) -> int:
-        """How many instances that the last results depended on are no longer kept."""
-        if not revisions:
-            return 0
-        cleaned = self.retention.cleaned_instances(uid)
-        return len(cleaned & self.journal.used_inputs(uid, revisions[-1].number)) if cleaned else 0
-
     def _note(self, study: StudyRecord, note: str) -> None:
         if note != study.note:
             self.journal.set_note(study.study_instance_uid, note)
             _log.info("study waits", study=study.study_instance_uid, reason=note)
+
+
+def _collected(study: StudyRecord, now: float) -> StepRecord:
+    began = min(study.first_arrival, now)
+    return StepRecord(name="collecting the images", attempts=1, began=began, ended=now, note="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,11 +292,6 @@ def _contents(
     uids: frozenset[str], newest: Mapping[str, StoredInstance]
 ) -> frozenset[tuple[str, str]]:
     return frozenset((uid, newest[uid].sha256) for uid in uids & newest.keys())
-
-
-def _collected(study: StudyRecord, now: float) -> StepRecord:
-    began = min(study.first_arrival, now)
-    return StepRecord(name="collecting the images", attempts=1, began=began, ended=now, note="")
 
 
 def _cause(study: StudyRecord, assessment: Assessment, *, late: bool) -> str:

@@ -63,7 +63,7 @@ class Dispatcher:
             if revision.state.computing:
                 current.add(self._hand_over_revision(revision))
         for delivery in self.journal.to_deliver():
-            current |= self._hand_over_delivery(delivery, now)
+            current.add(self._hand_over_delivery(delivery, now))
         for key in self._handed.keys() - current:
             del self._handed[key]
 
@@ -74,19 +74,19 @@ class Dispatcher:
         payload: Payload = {"study": uid, "revision": number, "run": revision.run}
         return self._submit(STUDY, f"{uid}:r{number}:{revision.run}", payload)
 
-    def _hand_over_delivery(self, delivery: DeliveryRecord, now: float) -> set[str]:
+    def _hand_over_delivery(self, delivery: DeliveryRecord, now: float) -> str:
         uid, number, name = delivery.study_instance_uid, delivery.number, delivery.destination
         if name not in self.destinations:
             self.journal.note_delivery(
                 delivery, DeliveryState.SET_ASIDE, reason=no_longer_configured(name), now=now
             )
-            return set()
+            return ""
         run = delivery.run
         if self._lost(f"{uid}:r{number}:{name}:{run}"):
             self.journal.count_delivery_run(delivery)
             run += 1
         payload: Payload = {"study": uid, "revision": number, "destination": name, "run": run}
-        return {self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload)}
+        return self._submit(delivery_kind(name), f"{uid}:r{number}:{name}:{run}", payload)
 
     def _lost(self, key: str) -> bool:
         """Whether a job that was handed over ended without doing its work.

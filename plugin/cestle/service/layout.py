@@ -100,10 +100,6 @@ class DataFolder:
         finally:
             database.close()
 
-    def spool_of_commands(self, config: NodeConfig) -> SpoolFiles:
-        """The spool for a command of a person, which writes beside the receivers."""
-        return self.spool(config, writer=0)
-
     def require_sound(self, database: Database, config: NodeConfig) -> None:
         """Check that folder and database belong together and that the disk can be trusted.
 
@@ -113,6 +109,10 @@ class DataFolder:
             When they do not, or it cannot.
         """
         require_own_folder(self.spool(config).root, database)
+
+    def spool_of_commands(self, config: NodeConfig) -> SpoolFiles:
+        """The spool for a command of a person, which writes beside the receivers."""
+        return self.spool(config, writer=0)
 
     def spool(self, config: NodeConfig, *, writer: int = 1) -> SpoolFiles:
         """The spool of received instances, for the receiver of this number."""

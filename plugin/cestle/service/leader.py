@@ -1,17 +1,13 @@
 """What the one worker does that leads: watch over studies, hand on work, clean."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from cestle.engine.jobs import JobEngine
 from cestle.errors import CestleError
 from cestle.service.assembly import Assembly
-from cestle.service.cleaning import Cleaning
-from cestle.service.commitment import CommitmentCare
-from cestle.service.destinations import DestinationCare
-from cestle.service.dispatcher import Dispatcher
 from cestle.service.layout import DataFolder
 from cestle.spool.journal import Journal
 from cestle.spool.workers import Workers
@@ -25,23 +21,14 @@ class Leader:
     ----------
     assembly
         Looks after studies that arrive.
-    destinations
-        Looks whether destinations that are down have come back.
-    commitments
-        Applies what archives reported.
-    dispatcher
-        Hands on what is to be done.
-    cleaning
-        Removes what is old.
+    steps
+        What else is done in each round, in this order.
     engine
-        Runs what is to be done.
+        Runs what is handed on.
     """
 
     assembly: Assembly
-    destinations: DestinationCare
-    commitments: CommitmentCare
-    dispatcher: Dispatcher
-    cleaning: Cleaning
+    steps: Sequence[Callable[[float], None]]
     engine: JobEngine
 
     def step(self, now: float) -> None:
@@ -49,10 +36,8 @@ class Leader:
         if self.assembly.step(now) < 0:
             # Pauses are measured by the clock too; what waits for it would wait for hours.
             self.engine.hurry()
-        self.destinations.step(now)
-        self.commitments.step(now)
-        self.dispatcher.step(now)
-        self.cleaning.step(now)
+        for step in self.steps:
+            step(now)
 
 
 def say_farewell(workers: Workers, begun: Sequence[str]) -> None:

@@ -123,9 +123,9 @@ class Worker:
 
         database = self._resources.enter_context(folder.open_database())
         folder.require_sound(database, self._config)
-        journal, workers, retention = Journal(database), Workers(database), Retention(database)
-        states, commitments = DestinationStates(database), Commitments(database)
-        steps = Steps(database)
+        journal, states = Journal(database), DestinationStates(database)
+        commitments, workers = Commitments(database), Workers(database)
+        timeline, retention = Steps(database), Retention(database)
         files, name = folder.spool(self._config), _worker_name(self._config)
         assess = self._assess or CompletenessAssessor.of(self._config, files.instances)
         self._resources.callback(self._children.dismiss)
@@ -143,7 +143,7 @@ class Worker:
                 worker=name,
             ),
             workers=workers,
-            steps=steps,
+            steps=timeline,
             stopping=self._stopping,
             compute_pauses=self._pauses,
             meters=self._meters,
@@ -165,40 +165,42 @@ class Worker:
         self._resources.callback(engine.stop)
         engine.start(workflow.kinds())
         self._unwatched = engine.unwatched
+        assembly = Assembly(
+            journal=journal,
+            assess=assess,
+            recipe=lambda: recipe(self._config),
+            plan=workflow.plan_again,
+            meters=self._meters,
+            steps=PerformedSteps(database).of_study,
+            retention=retention,
+            timeline=timeline,
+        )
+        dispatcher = Dispatcher(
+            journal=journal,
+            engine=engine,
+            retries=Retries(database),
+            destinations=frozenset(one.name for one in self._config.destinations),
+            discard=lambda uid: discard_results(folder, journal, uid),
+        )
+        cleaning = Cleaning(
+            keep=self._config.retention,
+            folder=folder,
+            files=files,
+            journal=journal,
+            retention=retention,
+            engine=engine,
+        )
+        destinations = DestinationCare(
+            config=self._config, states=states, journal=journal, stopping=self._stopping
+        )
+        care = CommitmentCare(
+            journal=journal,
+            commitments=commitments,
+            destinations={one.name: one for one in self._config.destinations},
+        )
         leader = Leader(
-            assembly=Assembly(
-                journal=journal,
-                assess=assess,
-                recipe=lambda: recipe(self._config),
-                plan=workflow.plan_again,
-                performed=PerformedSteps(database).of_study,
-                retention=retention,
-                steps=steps,
-                meters=self._meters,
-            ),
-            destinations=DestinationCare(
-                config=self._config, states=states, journal=journal, stopping=self._stopping
-            ),
-            commitments=CommitmentCare(
-                journal=journal,
-                commitments=commitments,
-                destinations={one.name: one for one in self._config.destinations},
-            ),
-            dispatcher=Dispatcher(
-                journal=journal,
-                engine=engine,
-                retries=Retries(database),
-                destinations=frozenset(one.name for one in self._config.destinations),
-                discard=lambda uid: discard_results(folder, journal, uid),
-            ),
-            cleaning=Cleaning(
-                keep=self._config.retention,
-                folder=folder,
-                files=files,
-                journal=journal,
-                retention=retention,
-                engine=engine,
-            ),
+            assembly=assembly,
+            steps=(destinations.step, care.step, dispatcher.step, cleaning.step),
             engine=engine,
         )
         # Studies are watched by one worker at a time; what it hands to the engine is done by all.

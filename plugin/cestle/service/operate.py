@@ -209,7 +209,7 @@ def _require_possible(journal: Journal, uid: str, step: Step) -> None:
             f"the results of revision {latest.number} of {uid} were removed by age; send the "
             "images again, then cestle reprocess makes a new revision"
         )
-    if step is Step.DELIVER and next_state(latest.state, Event.REDELIVER) is None:
+    if step is Step.DELIVER and next_state(latest.state, Event.REPEAT) is None:
         raise InputError(
             f"revision {latest.number} of {uid} is {latest.state.value}, so there is nothing to "
             "deliver; see cestle status"

@@ -250,6 +250,25 @@ def _by_name(states: DestinationStates) -> _Known:
     return {one.name: one for one in states.all()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Books:
+    journal: Journal
+    steps: Steps
+    retention: Retention
+    known: _Known
+    folder: DataFolder
+
+    @classmethod
+    def of(cls, database: Database, folder: DataFolder) -> "_Books":
+        return cls(
+            journal=Journal(database),
+            steps=Steps(database),
+            retention=Retention(database),
+            known=_by_name(DestinationStates(database)),
+            folder=folder,
+        )
+
+
 def _destination(
     destination: Destination, record: DestinationRecord, backlog: Backlog
 ) -> DestinationStatus:
@@ -269,25 +288,6 @@ def _destination(
         oldest=_text_or_none(backlog.oldest),
         reason=record.reason,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Books:
-    journal: Journal
-    steps: Steps
-    retention: Retention
-    known: _Known
-    folder: DataFolder
-
-    @classmethod
-    def of(cls, database: Database, folder: DataFolder) -> "_Books":
-        return cls(
-            journal=Journal(database),
-            steps=Steps(database),
-            retention=Retention(database),
-            known=_by_name(DestinationStates(database)),
-            folder=folder,
-        )
 
 
 def _study(books: _Books, study: StudyRecord) -> StudyStatus:

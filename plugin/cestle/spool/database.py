@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from cestle.errors import SpoolError
 from cestle.spool.tables import METADATA
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised with every change of the tables that an older version could not work with."""
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""

@@ -15,7 +15,6 @@ from cestle.spool.records import (
     Arrival,
     DeliveryItem,
     DeliveryRecord,
-    Retry,
     RevisionRecord,
     StoredInstance,
     StudyRecord,
@@ -315,7 +314,7 @@ class Journal:
             if not _end_collection(run, study, ""):
                 return False
             _note_repeat(run, revision, why)
-            put_back(run, Retry(study_instance_uid=revision.study_instance_uid), now)
+            put_back(run, revision.study_instance_uid, now)
         return True
 
     def deliver_again(
@@ -616,9 +615,9 @@ class Journal:
             # A worker that others took for dead may come back with an older answer.
             noted = run(
                 "UPDATE deliveries SET state = ?, reason = ?, changed = ?, "
-                "attempts = attempts + 1 "
-                "WHERE study_instance_uid = ? AND number = ? AND destination = ? AND run = ? "
-                "AND state IN ('waiting', 'committing') RETURNING number",
+                "attempts = attempts + 1 WHERE study_instance_uid = ? AND number = ? "
+                "AND destination = ? AND run = ? AND state IN ('waiting', 'committing') "
+                "RETURNING number",
                 *(state.value, reason, now, *_key(delivery), delivery.run),
             )
             if not noted:
@@ -705,6 +704,34 @@ def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
 
 
+def _insert(run: Statements, instance: StoredInstance) -> None:
+    # The order of arrival decides which content is the newest, also when the clock was set back.
+    latest = run(
+        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
+        instance.sop_instance_uid,
+    )[0]["latest"]
+    if latest is not None and latest >= instance.received:
+        instance = replace(instance, received=latest + _TICK_SECONDS)
+    columns = list(StoredInstance.__dataclass_fields__)
+    run(
+        f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
+        f"VALUES ({', '.join('?' * len(columns))})",
+        *(getattr(instance, name) for name in columns),
+    )
+
+
+def _take_back(run: Statements, instance: StoredInstance) -> bool:
+    """Whether this content was kept once and then cleaned; it is kept again now."""
+    return bool(
+        run(
+            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
+            "RETURNING sop_instance_uid",
+            instance.sop_instance_uid,
+            instance.sha256,
+        )
+    )
+
+
 def _plan_delivery(
     run: Statements,
     revision: RevisionRecord,
@@ -734,34 +761,6 @@ def _note_repeat(run: Statements, revision: RevisionRecord, why: str) -> None:
     run(
         "UPDATE revisions SET repeated = ? WHERE study_instance_uid = ? AND number = ?",
         *(why, revision.study_instance_uid, revision.number),
-    )
-
-
-def _insert(run: Statements, instance: StoredInstance) -> None:
-    # The order of arrival decides which content is the newest, also when the clock was set back.
-    latest = run(
-        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
-        instance.sop_instance_uid,
-    )[0]["latest"]
-    if latest is not None and latest >= instance.received:
-        instance = replace(instance, received=latest + _TICK_SECONDS)
-    columns = list(StoredInstance.__dataclass_fields__)
-    run(
-        f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
-        f"VALUES ({', '.join('?' * len(columns))})",
-        *(getattr(instance, name) for name in columns),
-    )
-
-
-def _take_back(run: Statements, instance: StoredInstance) -> bool:
-    """Whether this content was kept once and then cleaned; it is kept again now."""
-    return bool(
-        run(
-            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
-            "RETURNING sop_instance_uid",
-            instance.sop_instance_uid,
-            instance.sha256,
-        )
     )
 
 

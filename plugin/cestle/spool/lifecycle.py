@@ -52,7 +52,6 @@ class Event(StrEnum):
     SET_ASIDE = "set_aside"
     RETRY = "retry"
     REPEAT = "repeat"
-    REDELIVER = "redeliver"
     RECOMPUTE = "recompute"
 
 
@@ -78,11 +77,7 @@ TRANSITIONS: Final[dict[tuple[RevisionState, Event], RevisionState]] = {
     # Nothing was sent for these, so the same revision is computed again.
     (_S.PARKED, _E.RETRY): _S.QUEUED,
     (_S.FAILED, _E.RETRY): _S.QUEUED,
-    # Only a person asks for these: the same objects once more, or other ones while no
-    # destination can have any.
-    (_S.DONE, _E.REDELIVER): _S.DELIVERING,
-    (_S.UNDELIVERED, _E.REDELIVER): _S.DELIVERING,
-    (_S.DELIVERING, _E.REDELIVER): _S.DELIVERING,
+    # Other objects, while no destination can have any.
     (_S.DELIVERING, _E.RECOMPUTE): _S.QUEUED,
     (_S.UNDELIVERED, _E.RECOMPUTE): _S.QUEUED,
     (_S.PARKED, _E.RECOMPUTE): _S.QUEUED,

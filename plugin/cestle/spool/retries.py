@@ -58,12 +58,16 @@ class Retries:
             rows = run("DELETE FROM retries RETURNING study_instance_uid, step, destination")
             wishes = tuple(dict.fromkeys(Retry(**dict(row)) for row in rows))
             for wish in wishes:
-                put_back(run, wish, now)
+                _put_back(run, wish, now)
         return wishes
 
 
-def put_back(run: Statements, wish: Retry, now: float) -> None:
-    """Put the latest revision of a study back to work, within a transaction."""
+def put_back(run: Statements, study_instance_uid: str, now: float) -> None:
+    """Put back to work what was set aside of the latest revision of a study."""
+    _put_back(run, Retry(study_instance_uid=study_instance_uid), now)
+
+
+def _put_back(run: Statements, wish: Retry, now: float) -> None:
     latest = run(
         "SELECT number, state FROM revisions WHERE study_instance_uid = ? "
         "ORDER BY number DESC LIMIT 1",
@@ -95,7 +99,7 @@ def _try_again(run: Statements, key: tuple[str, int], state: RevisionState, now:
 def _deliver_again(
     run: Statements, key: tuple[str, int], state: RevisionState, destination: str, now: float
 ) -> None:
-    after = next_state(state, Event.REDELIVER)
+    after = next_state(state, Event.REPEAT)
     if after is None:
         return
     chosen = "study_instance_uid = ? AND number = ? AND (? = '' OR destination = ?)"
@@ -106,8 +110,8 @@ def _deliver_again(
         *values,
     )
     run(
-        f"UPDATE deliveries SET state = 'waiting', reason = '', changed = ?, since = ?, "  # noqa: S608
-        f"held = 0, refusals = 0, resends = 0, run = run + 1 WHERE {chosen}",
+        "UPDATE deliveries SET state = 'waiting', reason = '', changed = ?, since = ?, held = 0, "  # noqa: S608
+        f"refusals = 0, resends = 0, attempts = 0, run = run + 1 WHERE {chosen}",
         *(now, now, *values),
     )
     _enter(run, key, after, now)

@@ -29,13 +29,13 @@ def _number(name: str) -> "sa.Column[int]":
     return sa.Column(name, sa.Integer, nullable=False, primary_key=True, autoincrement=False)
 
 
-def _number_value(name: str) -> "sa.Column[int]":
-    return sa.Column(name, sa.Integer, nullable=False)
-
-
 def _moment(name: str) -> "sa.Column[float]":
     """A time that may be unset, which is 0."""
     return sa.Column(name, _SECONDS, nullable=False, server_default="0")
+
+
+def _number_value(name: str) -> "sa.Column[int]":
+    return sa.Column(name, sa.Integer, nullable=False)
 
 
 def _time(name: str) -> "sa.Column[float]":
@@ -89,13 +89,13 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _words("options"),
-    _words("fingerprint"),
-    _words("repeated"),
     # Who computes it, how often a worker died of that, and how often one died without it since.
     _words("worker"),
     _count("deaths"),
     _count("acquittals"),
     _moment("cleaned"),
+    _words("fingerprint"),
+    _words("repeated"),
 )
 _table(
     "revision_inputs",
@@ -115,11 +115,11 @@ _table(
     _count("attempts"),
     _count("run", 1),
     _time("changed"),
+    _moment("offered"),
     _time_if_any("since"),
     _count("held"),
     _count("refusals"),
     _count("resends"),
-    _moment("offered"),
     sa.Index("deliveries_by_state", "state", "destination"),
 )
 _table(
@@ -141,22 +141,6 @@ _table(
     _text("study_instance_uid"),
     _words("step"),
     _words("destination"),
-)
-_table(
-    "performed_steps",
-    _text("step_uid", key=True),
-    _text("study_instance_uid"),
-    _text("state"),
-    _text("calling_ae_title"),
-    _time("created"),
-    _time("changed"),
-    sa.Index("performed_steps_of_study", "study_instance_uid"),
-)
-_table(
-    "performed_instances",
-    _text("step_uid", key=True),
-    _text("series_instance_uid"),
-    _text("sop_instance_uid", key=True),
 )
 _table(
     "steps",
@@ -185,6 +169,22 @@ _table(
 )
 # One row that tells which data folder belongs to this database.
 _table("spool_identity", _text("identity", key=True))
+_table(
+    "performed_steps",
+    _text("step_uid", key=True),
+    _text("study_instance_uid"),
+    _text("state"),
+    _text("calling_ae_title"),
+    _time("created"),
+    _time("changed"),
+    sa.Index("performed_steps_of_study", "study_instance_uid"),
+)
+_table(
+    "performed_instances",
+    _text("step_uid", key=True),
+    _text("series_instance_uid"),
+    _text("sop_instance_uid", key=True),
+)
 # Each row holds the hash of the one before, so that a change or a gap is seen (spool/audit.py).
 _table(
     "audit",
