@@ -24,6 +24,7 @@ VENTRICLES = (4, 5, 43, 44)
 ASYMMETRY = 0.03
 CONTRAST = {"hippocampus": 8.0, "amygdala": 7.5}
 GREY_PERCENT, WHITE_PERCENT, FLUID_PERCENT = 7.0, 4.5, 1.5
+LEAST_VOXELS = 10
 VARIATION, VARIATION_MM = 0.05, 14.0
 
 
@@ -113,10 +114,15 @@ def variation(target, seed):
 
 
 def index_of(percent, used, regions, structure, target):
-    """(L−R)/(L+R) of the partial-volume-weighted means over the voxels in use."""
+    """(L−R)/(L+R) of the partial-volume-weighted means over the voxels in use.
+
+    Not a number where the slice holds too few of them, as the product has no index there.
+    """
     means = []
     for side in ("left", "right"):
         weight = region_on_grid(regions[f"{structure}_{side}"], target).fraction * used
+        if weight.sum() ** 2 < LEAST_VOXELS * (weight**2).sum() or not weight.any():
+            return float("nan")
         means.append(float(np.average(percent, weights=weight)))
     left, right = means
     return (left - right) / (left + right)

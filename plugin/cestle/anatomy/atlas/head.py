@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_fill_holes, map_coordinates
 
 from cestle.anatomy.atlas.volume import (
     Single,
@@ -16,6 +16,7 @@ from cestle.anatomy.atlas.volume import (
     in_blocks,
     patient_ordered,
     sampled,
+    widened,
 )
 from cestle.anatomy.brain_mask import brain_mask
 from cestle.errors import InputError, NumericalError
@@ -28,6 +29,10 @@ LEAST_EXTENT_MM: Final = 80.0
 """Least size of the field of view along each axis."""
 LEAST_BRAIN_ML: Final = 600.0
 COARSE_MM: Final = 2.0
+_LIT: Final = 0.1
+_SKULL_MM: Final = 8.0
+_STRIPPED: Final = 0.1
+"""Share of the image farther than a skull from the brain, below which there is no skull."""
 _FIELD_MM: Final = 5.0
 _FIELD_STEPS: Final = (20, 20, 20)
 
@@ -129,6 +134,11 @@ def first_brain(coarse: Volume) -> Bool:
     """
     step = coarse.step_mm
     brain = brain_mask(coarse.values.astype(np.float64), (step, step, step))
+    lit = coarse.values > _LIT * np.percentile(coarse.values[brain], 99.0)
+    beyond = lit & ~widened(coarse, brain, _SKULL_MM)
+    if np.count_nonzero(beyond) < _STRIPPED * np.count_nonzero(lit):
+        # the skull is gone already, and what was taken for scalp is the surface of the brain
+        brain = binary_fill_holes(lit | brain)
     millilitres = float(np.count_nonzero(brain)) * step**3 / 1000.0
     if millilitres < LEAST_BRAIN_ML:
         raise NumericalError(
