@@ -5,7 +5,7 @@ import pytest
 from cestle.errors import InputError
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.node import Node
-from cestle.service.operate import Step, reprocess, retry
+from cestle.service.operate import Step, Wish, reprocess, retry
 from cestle.service.status import study_status
 from faults.machines import RecordingPacs
 from node.rig import FakeCompute, node_config, store, wait_until, when_quiet, write_instance
@@ -111,7 +111,7 @@ def test_what_nobody_was_offered_is_computed_again(tmp_path, compute):
             wait_until(state_is(other, "undelivered"), what="undelivered")
             with pytest.raises(InputError, match="was sent already"):
                 retry(other, STUDY, step=Step.COMPUTE)
-            reprocess(other, STUDY, reason="to the new destination")
+            reprocess(other, STUDY, Wish(reason="to the new destination"))
             wait_until(state_is(other, "done", 2), what="the new revision")
 
 

@@ -7,7 +7,7 @@ import pytest
 from cestle.errors import InputError
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.node import Node
-from cestle.service.operate import Step, reprocess, retry
+from cestle.service.operate import Step, Wish, reprocess, retry
 from cestle.service.status import study_status
 from node.rig import (
     ROOT,
@@ -109,7 +109,7 @@ def test_old_studies_are_removed_and_their_repeats_known(tmp_path, compute, monk
             )
             assert len(compute.calls[-1]["files"]) == 3
             assert compute.calls[-1]["predecessor"] is None
-            reprocess(config, STUDY, reason="once more")
+            reprocess(config, STUDY, Wish(reason="once more"))
             wait_until(lambda: len(study_status(config, STUDY).revisions) == 3, what="revision 3")
 
 
