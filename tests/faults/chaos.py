@@ -233,12 +233,18 @@ class Chaos:
         for count, (target, phase) in enumerate(plan, start=1):
             for machine in self.site.machines.values():
                 wait_for_port(machine)
-            if self.site.files is not None and not self.sending and not self._unfinished():
-                return  # all real studies are done
+            if self._is_over():
+                return
             hit = self._kill(target, phase)
             self.counts.kills[hit] = self.counts.kills.get(hit, 0) + 1
             self.log(f"{count}/{self.kills} {hit}")
             time.sleep(self.random.uniform(0.0, 0.2))
+
+    def _is_over(self):
+        """Whether the studies that were given are all done, so that there is nothing to kill."""
+        files = self.site.files
+        used = files is not None and self.number > len(files)
+        return used and not self.sending and not self._unfinished()
 
     def _kill(self, target, phase):
         """Kill a target in a phase; what was killed in which phase."""

@@ -28,8 +28,11 @@ class World:
         self.assembly = Assembly(
             journal=self.journal,
             assess=when_quiet(20.0),
+            recipe=lambda: "recipe",
+            plan=lambda _: None,
+            steps=lambda _: (),
             retention=Retention(self.database),
-            steps=Steps(self.database),
+            timeline=Steps(self.database),
             clock=ClockWatch(lambda: self.ticks),
         )
 

@@ -267,7 +267,9 @@ class DurableEngine:
         return str(ending)
 
     def _attempt(self, kind: str, payload: dict[str, str | int]) -> str:
-        return self._kinds[kind].attempt(payload).value
+        known = self._kinds.get(kind)
+        # A destination may have left the configuration while a job for it was under way.
+        return (Ending.DONE if known is None else known.attempt(payload)).value
 
     def _give_up(self, kind: str, payload: dict[str, str | int]) -> None:
         self._kinds[kind].give_up(payload)

@@ -109,9 +109,9 @@ def _deliver_again(
         f"WHERE {chosen}",
         *values,
     )
+    fresh = "state = 'waiting', reason = '', held = 0, refusals = 0, resends = 0, attempts = 0"
     run(
-        "UPDATE deliveries SET state = 'waiting', reason = '', changed = ?, since = ?, held = 0, "  # noqa: S608
-        f"refusals = 0, resends = 0, attempts = 0, run = run + 1 WHERE {chosen}",
+        f"UPDATE deliveries SET {fresh}, run = run + 1, changed = ?, since = ? WHERE {chosen}",  # noqa: S608
         *(now, now, *values),
     )
     _enter(run, key, after, now)
