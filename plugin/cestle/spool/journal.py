@@ -20,6 +20,7 @@ from cestle.spool.records import (
     StudyRecord,
 )
 from cestle.spool.retries import put_back
+from cestle.spool.together import Together
 
 _TICK_SECONDS: Final = 1e-6
 
@@ -40,6 +41,7 @@ class Journal:
         self._actor = actor
         self._transaction = database.transaction
         self._read = database.read
+        self._arrivals = Together(self._record_arrivals)
 
     # What arrives
 
@@ -71,32 +73,11 @@ class Journal:
         SpoolError
             When it could not be committed.
         """
-        study, now = instance.study_instance_uid, instance.received
+        return self._arrivals((instance, wanted))
+
+    def _record_arrivals(self, batch: Sequence[tuple[StoredInstance, str]]) -> list[Arrival]:
         with self._transaction() as run:
-            known = [
-                row["sha256"]
-                for row in run(
-                    "SELECT sha256 FROM instances WHERE sop_instance_uid = ?",
-                    instance.sop_instance_uid,
-                )
-            ]
-            arrival = Arrival.CONFLICTING if known else Arrival.NEW
-            if instance.sha256 in known:
-                arrival = Arrival.REPEATED
-            else:
-                if _take_back(run, instance):
-                    arrival = Arrival.REPEATED
-                _insert(run, instance)
-            if arrival is not Arrival.REPEATED or wanted:
-                _open_collection(run, study, now, wanted)
-            else:
-                run(
-                    "UPDATE studies SET last_arrival = ? "
-                    "WHERE study_instance_uid = ? AND collecting = 1",
-                    now,
-                    study,
-                )
-        return arrival
+            return [_record_arrival(run, instance, wanted) for instance, wanted in batch]
 
     def ask_for_revision(
         self,
@@ -704,12 +685,41 @@ def _key(delivery: DeliveryRecord) -> tuple[str, int, str]:
     return delivery.study_instance_uid, delivery.number, delivery.destination
 
 
-def _insert(run: Statements, instance: StoredInstance) -> None:
-    # The order of arrival decides which content is the newest, also when the clock was set back.
-    latest = run(
-        "SELECT MAX(received) AS latest FROM instances WHERE sop_instance_uid = ?",
+def _record_arrival(run: Statements, instance: StoredInstance, wanted: str) -> Arrival:
+    rows = run(
+        "SELECT sha256, received, 0 AS cleaned FROM instances WHERE sop_instance_uid = ? "
+        "UNION ALL SELECT sha256, 0, 1 FROM cleaned_instances WHERE sop_instance_uid = ?",
         instance.sop_instance_uid,
-    )[0]["latest"]
+        instance.sop_instance_uid,
+    )
+    kept = {row["sha256"]: row["received"] for row in rows if not row["cleaned"]}
+    arrival = Arrival.CONFLICTING if kept else Arrival.NEW
+    if instance.sha256 in kept:
+        arrival = Arrival.REPEATED
+    else:
+        if any(row["cleaned"] and row["sha256"] == instance.sha256 for row in rows):
+            # It was kept once and then cleaned; it is kept again now.
+            arrival = Arrival.REPEATED
+            run(
+                "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ?",
+                instance.sop_instance_uid,
+                instance.sha256,
+            )
+        _insert(run, instance, latest=max(kept.values(), default=None))
+    study, now = instance.study_instance_uid, instance.received
+    if arrival is not Arrival.REPEATED or wanted:
+        _open_collection(run, study, now, wanted)
+    else:
+        run(
+            "UPDATE studies SET last_arrival = ? WHERE study_instance_uid = ? AND collecting = 1",
+            now,
+            study,
+        )
+    return arrival
+
+
+def _insert(run: Statements, instance: StoredInstance, *, latest: float | None) -> None:
+    # The order of arrival decides which content is the newest, also when the clock was set back.
     if latest is not None and latest >= instance.received:
         instance = replace(instance, received=latest + _TICK_SECONDS)
     columns = list(StoredInstance.__dataclass_fields__)
@@ -717,18 +727,6 @@ def _insert(run: Statements, instance: StoredInstance) -> None:
         f"INSERT INTO instances ({', '.join(columns)}) "  # noqa: S608 - our own names
         f"VALUES ({', '.join('?' * len(columns))})",
         *(getattr(instance, name) for name in columns),
-    )
-
-
-def _take_back(run: Statements, instance: StoredInstance) -> bool:
-    """Whether this content was kept once and then cleaned; it is kept again now."""
-    return bool(
-        run(
-            "DELETE FROM cleaned_instances WHERE sop_instance_uid = ? AND sha256 = ? "
-            "RETURNING sop_instance_uid",
-            instance.sop_instance_uid,
-            instance.sha256,
-        )
     )
 
 
