@@ -8,9 +8,11 @@ import pytest
 
 from cestle.cli.app import run
 from cestle.errors import ConfigError, DeliveryError, InputError
+from cestle.service.layout import DataFolder
 from cestle.service.node import Node
 from cestle.service.pulling import plan_pull, pull
 from cestle.service.status import study_status
+from cestle.spool.audit import AuditTrail
 from node import orthanc
 from node.rig import (
     PLANTED,
@@ -87,6 +89,12 @@ def test_a_study_is_fetched_by_its_accession_number(archive, tmp_path, retrieve)
         assert found.instances == 3, "the picture is not fetched"
         # Once more: what is whole here is not fetched again, a gap is.
         assert plan_pull(config, study_instance_uid=STUDY).series == ()
+        with DataFolder.existing(config).open_database() as database:
+            [asked] = [
+                one for one in AuditTrail(database).entries() if one.event == "archive_asked"
+            ]
+        assert asked.study == STUDY
+        assert asked.to_json()["detail"]["series"] == 1
     assert not [part for part in PLANTED if part in out.getvalue() + err.getvalue()]
     assert out.getvalue() == f"{STUDY}\n"
     assert "3/3" in err.getvalue()

@@ -6,9 +6,11 @@ import pytest
 
 from cestle.errors import InputError
 from cestle.net.pacs_stand_in import PacsStandIn
+from cestle.service.layout import DataFolder
 from cestle.service.node import Node
 from cestle.service.operate import Step, Wish, reprocess, retry
 from cestle.service.status import study_status
+from cestle.spool.audit import AuditTrail
 from node.rig import (
     ROOT,
     FakeCompute,
@@ -84,6 +86,13 @@ def test_old_studies_are_removed_and_their_repeats_known(tmp_path, compute, monk
             assert [file.parent.name for file in kept] == [f"{ROOT}.2"]
             assert not list(data.glob(f"results/{STUDY}/*"))
             assert not waste.exists()
+            with DataFolder.existing(brief).open_database() as database:
+                removed = [
+                    (one.study, one.to_json()["detail"]["what"])
+                    for one in AuditTrail(database).entries()
+                    if one.event == "study_deleted"
+                ]
+            assert sorted(removed) == [(STUDY, "received instances"), (STUDY, "results")]
             with pytest.raises(InputError, match="removed by age"):
                 retry(brief, STUDY, step=Step.DELIVER)
 

@@ -1,5 +1,6 @@
 """Fetches a study from an archive: finds it, chooses the series that matter, has them sent."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from cestle.net.retrieval import (
 from cestle.service.intake import Intake
 from cestle.service.layout import DataFolder
 from cestle.service.operate import operator
+from cestle.spool.audit import AuditEvent, AuditNote, AuditTrail
 from cestle.spool.files import require_uid
 from cestle.spool.journal import Journal
 
@@ -121,10 +123,17 @@ def pull(config: NodeConfig, plan: Plan, told: Told) -> int:
         When the journal cannot be used.
     """
     archive, uid = plan.archive, plan.study_instance_uid
-    if archive.retrieve == "move":
-        return move_series(archive, config, uid, plan.series, told)
     folder = DataFolder.of(config)
+    asked = AuditNote(
+        event=AuditEvent.ARCHIVE_ASKED,
+        actor=operator(),
+        study=uid,
+        detail={"archive": archive.name, "series": len(plan.series)},
+    )
     with folder.open_database() as database:
+        AuditTrail(database).add(asked, now=time.time())
+        if archive.retrieve == "move":
+            return move_series(archive, config, uid, plan.series, told)
         files = folder.spool_of_commands(config)
         files.make_folders()
         intake = Intake(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from cestle.spool.database import Database, Rows
+from cestle.spool.audit import AuditEvent, AuditNote, append
+from cestle.spool.database import Database, Rows, Statements
 
 _NOTHING_OPEN = (
     "studies.collecting = 0 AND NOT EXISTS (SELECT 1 FROM revisions WHERE "
@@ -57,6 +58,7 @@ class Retention:
                 "DELETE FROM instances WHERE study_instance_uid = ? RETURNING path",
                 study_instance_uid,
             )
+            _note(run, study_instance_uid, now, what="received instances", count=len(rows))
         return [row["path"] for row in rows]
 
     def remove_files(self, paths: Sequence[str], remove: Callable[[str], None]) -> None:
@@ -86,13 +88,14 @@ class Retention:
     def take_results(self, study_instance_uid: str, number: int, *, now: float) -> bool:
         """Mark the results of a revision as cleaned; False when it is no longer done."""
         with self._transaction() as run:
-            return bool(
-                run(
-                    "UPDATE revisions SET cleaned = ? WHERE study_instance_uid = ? "
-                    "AND number = ? AND state = 'done' RETURNING number",
-                    *(now, study_instance_uid, number),
-                )
+            taken = run(
+                "UPDATE revisions SET cleaned = ? WHERE study_instance_uid = ? "
+                "AND number = ? AND state = 'done' RETURNING number",
+                *(now, study_instance_uid, number),
             )
+            if taken:
+                _note(run, study_instance_uid, now, what="results", revision=number)
+        return bool(taken)
 
     def cleaned_instances(self, study_instance_uid: str) -> frozenset[tuple[str, str]]:
         """SOP Instance UID and SHA-256 of what is no longer kept of a study."""
@@ -101,6 +104,16 @@ class Retention:
             study_instance_uid,
         )
         return frozenset((row["sop_instance_uid"], row["sha256"]) for row in rows)
+
+
+def _note(run: Statements, study_instance_uid: str, now: float, **detail: str | int) -> None:
+    note = AuditNote(
+        event=AuditEvent.STUDY_DELETED,
+        actor="retention",
+        study=study_instance_uid,
+        detail=detail,
+    )
+    append(run, note, now=now)
 
 
 def _uids(rows: Rows) -> tuple[str, ...]:
