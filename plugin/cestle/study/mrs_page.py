@@ -18,10 +18,12 @@ from cestle.study.mrs_presentation import (
     VARIANTS,
     decimals_of,
     gate_name,
+    hippocampal_share,
     number,
     side_name,
     spectra_panel,
     spectrum_content,
+    voxel_caption,
 )
 from cestle.study.mrs_result import MrsResult, quality_reasons
 from cestle.study.presentation import PatientBanner, Presentation, banner_lines, readable
@@ -57,7 +59,11 @@ def build_mrs_page(
         panel=panel,
         difference=spectrum_content(mega.difference, text["mrs_difference"], DIFFERENCE_AREAS),
         drift=_drift(mega.prepared, text),
-        plane_titles=(text["mrs_axial"], text["mrs_coronal"], text["mrs_sagittal"]),
+        plane_titles=(
+            _titled(text["mrs_axial"], voxel_caption(analysis, text)),
+            _titled(text["mrs_coronal"], hippocampal_share(results.mrs, text)),
+            text["mrs_sagittal"],
+        ),
         ranges=_ranges(numbers, text, presentation.ratio_references),
         ranges_note=text["mrs_ranges_note"].format(
             count=max((len(one.values) for one in numbers.model_spread.values()), default=0)
@@ -75,6 +81,11 @@ def build_mrs_page(
         method=_method(numbers, text),
         notes=_notes(results.mrs, numbers, text),
     )
+
+
+def _titled(name: str, more: str) -> str:
+    """A title with what else is to be said there."""
+    return f"{name} · {more}" if more else name
 
 
 def _drift(prepared: PreparedMega, text: Mapping[str, str]) -> DriftContent:

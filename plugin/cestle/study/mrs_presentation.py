@@ -22,6 +22,7 @@ from cestle.render.mrs_content import (
 )
 from cestle.study.analysis import StudyAnalysis
 from cestle.study.mrs_protocol import PROTOCOL_KEYS
+from cestle.study.mrs_result import MrsResult
 from cestle.study.spectroscopy import in_one_frame
 
 RATIO_NAMES: Final = ("gaba_cr", "glx_cr", "glx_gaba")
@@ -54,7 +55,7 @@ MRS_TEXT_KEYS: Final = frozenset(
             "mrs_quality",
         ),
         *("mrs_convention_short", "mrs_stamp", "mrs_value", "mrs_value_only"),
-        *("mrs_poor", "mrs_voxel_box", "mrs_voxel_tissue", "mrs_voxel_hippocampus"),
+        *("mrs_poor", "mrs_voxel_tissue", "mrs_voxel_hippocampus"),
         *("mrs_composite", "mrs_none", "mrs_axial", "mrs_coronal", "mrs_sagittal"),
         *("mrs_drift", "mrs_drift_axis", "mrs_no_transients", "mrs_edit_on", "mrs_edit_off"),
         *("mrs_rejected", "mrs_ranges_note", "mrs_gates", "mrs_column_value"),
@@ -99,7 +100,7 @@ def spectra_panel(
         return None
     voxel = voxel_content(analysis)
     place = voxel_caption(analysis, text) if voxel is not None else _no_voxel(analysis, text)
-    notes = [*_poor(mrs.gates, text), text["mrs_convention_short"]]
+    notes = [*_poor(mrs.gates, text), *_content(mrs, text), text["mrs_convention_short"]]
     return SpectraPanel(
         title=text["mrs_title"].format(side=side_name(mrs.side, text)),
         off=spectrum_content(mega.off, text["mrs_off"], OFF_AREAS),
@@ -205,22 +206,33 @@ def voxel_content(analysis: StudyAnalysis) -> VoxelContent | None:
 
 
 def voxel_caption(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:
-    """Side and size of the voxel, and what it holds as far as that is known."""
-    voxel, mrs = _voxel(analysis), analysis.results.mrs
-    words = [text["mrs_voxel"]]
-    if voxel is not None:
-        size = "×".join(f"{edge:.0f}" for edge in np.linalg.norm(voxel.edges_mm, axis=1))
-        letter = {Side.LEFT: "L", Side.RIGHT: "R", None: "?"}[mrs.side]
-        words.append(text["mrs_voxel_box"].format(side=letter, size=size))
-    if mrs.place.hippocampus is not None:
-        share = f"{100.0 * mrs.place.hippocampus:.0f}"
-        words.append(text["mrs_voxel_hippocampus"].format(share=share))
+    """Side and size of the voxel; empty without a voxel in space."""
+    voxel = _voxel(analysis)
+    if voxel is None:
+        return ""
+    letter = {Side.LEFT: "L", Side.RIGHT: "R", None: "?"}[analysis.results.mrs.side]
+    size = "×".join(f"{edge:.0f}" for edge in np.linalg.norm(voxel.edges_mm, axis=1))
+    return text["mrs_voxel"].format(side=letter, size=size)
+
+
+def hippocampal_share(mrs: MrsResult, text: Mapping[str, str]) -> str:
+    """What the voxel holds of the hippocampus, in words; empty where that is not known."""
+    share = mrs.place.hippocampus
+    if share is None:
+        return ""
+    return text["mrs_voxel_hippocampus"].format(share=f"{100.0 * share:.0f}")
+
+
+def _content(mrs: MrsResult, text: Mapping[str, str]) -> list[str]:
+    """One line of what the voxel holds; none where nothing is known."""
+    words = [hippocampal_share(mrs, text)]
     tissue = mrs.place.tissue
     if tissue is not None:
         shares = {"grey": tissue.grey, "white": tissue.white, "fluid": tissue.fluid}
         shown = {name: f"{100.0 * share:.0f}" for name, share in shares.items()}
         words.append(text["mrs_voxel_tissue"].format(**shown))
-    return ", ".join(words)
+    line = "; ".join(word for word in words if word)
+    return [line] if line else []
 
 
 def number(estimate: Estimate, text: Mapping[str, str], decimals: int = 3) -> str:

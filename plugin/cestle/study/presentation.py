@@ -85,7 +85,7 @@ TEXT_KEYS: Final = frozenset(
             "method_cutoff",
             "method_comparison",
             "method_volumes",
-            *(f"method_t1_{placement}" for placement in Placement),
+            "method_t1_corrected",
             "method_t1_change",
             "method_options",
             "mrs_not_assessed",
@@ -612,13 +612,14 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
         text["method_regions"].format(
             sources="; ".join(origins) or "–", estimator=_estimator(analysis, text)
         ),
+        *_t1_place(results.t1_place, text),
         text[error],
         text["method_cutoff"].format(
             cutoff=f"{results.lateralization.cutoff:g}",
             source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
-    lines += [*_t1_place(results.t1_place, text), *_volumes(results.volumes, text)]
+    lines += _volumes(results.volumes, text)
     if results.comparison is not None:
         shown = ", ".join(
             f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
@@ -633,10 +634,10 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
 
 def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]:
     """Where the T1 lies against the CEST slices, and the indices without a correction."""
-    if place is None:
-        return []
+    if place is None or place.placement is not Placement.CORRECTED:
+        return []  # where no place was found, a gate says so
     lines = [
-        text[f"method_t1_{place.placement}"].format(
+        text["method_t1_corrected"].format(
             size=f"{place.size_mm:.1f}", angle=f"{place.angle_deg:.1f}"
         )
     ]
