@@ -1,16 +1,20 @@
 """A clock that is set makes no study wait for hours, none complete early, none run twice."""
 
+import threading
+
 import pytest
 
 from cestle.engine.durable import DurableEngine
 from cestle.engine.jobs import Ending, JobKind, Pauses
 from cestle.service.assembly import Assembly
 from cestle.service.clock import ClockWatch
+from cestle.service.destinations import DestinationCare
+from cestle.spool.breaker import BreakerState, DestinationRecord
 from cestle.spool.database import Database
 from cestle.spool.journal import Journal
 from cestle.spool.retention import Retention
 from cestle.spool.workers import Steps
-from node.rig import wait_until, when_quiet
+from node.rig import node_config, wait_until, when_quiet
 from node.test_identity import record
 
 HOUR = 3600.0
@@ -119,3 +123,38 @@ def test_pauses_end_when_the_clock_was_set_back(database_place):
         wait_until(lambda: len(calls) == 3, what="a job after pruning")
     finally:
         engine.stop()
+
+
+@pytest.mark.parametrize(
+    ("until", "due"), [(None, True), (99.0, True), (160.0, False), (100.0 + 5 * HOUR, True)]
+)
+def test_a_destination_is_looked_at_when_the_clock_was_set_back(tmp_path, until, due):
+    """A look that lies further ahead than any pause is made at once."""
+    config = node_config(tmp_path)
+    care = DestinationCare(config=config, states=None, journal=None, stopping=threading.Event())
+    record = DestinationRecord(name="pacs", state=BreakerState.OPEN, open_until=until)
+    assert care._is_due(record, config.destinations[0], 100.0) is due
+
+
+def test_a_job_of_a_destination_that_left_the_configuration_ends(database_place):
+    """What was under way for it is no reason to fail; the journal says what is left."""
+    calls = []
+
+    def kind(name):
+        return JobKind(
+            name=name,
+            attempt=lambda payload: calls.append(payload) or Ending.DONE,
+            give_up=print,
+            pauses=lambda _: Pauses(first_s=1, longest_s=1, total_s=1),
+        )
+
+    engine = DurableEngine(database_place, polling_s=0.02)
+    engine.start([kind("deliver:here"), kind("deliver:gone")])
+    engine._kinds.pop("deliver:gone")
+    try:
+        engine.submit("deliver:gone", "k", {"n": 1})
+        engine.submit("deliver:here", "l", {"n": 2})
+        wait_until(lambda: not engine.holds("k") and not engine.holds("l"))
+    finally:
+        engine.stop()
+    assert calls == [{"n": 2}]

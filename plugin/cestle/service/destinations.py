@@ -124,11 +124,13 @@ class DestinationCare:
 
     def _is_due(self, state: DestinationRecord, destination: Destination, now: float) -> bool:
         if state.state is BreakerState.OPEN:
-            return state.open_until is None or state.open_until <= now
+            # Further off than any pause is long: the clock was set back meanwhile.
+            until = state.open_until
+            return until is None or not now < until <= now + 2.0 * _LONGEST_LOOK_PAUSE_S
         if state.state is BreakerState.HALF_OPEN or not destination.echo_minutes:
             return False
         heard = max(state.last_echo or 0.0, state.last_success or 0.0, state.last_attempt or 0.0)
-        return now - heard >= 60.0 * destination.echo_minutes
+        return not 0.0 <= now - heard < 60.0 * destination.echo_minutes
 
     def _look(self, destination: Destination) -> None:
         try:
