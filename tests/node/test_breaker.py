@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cestle.errors import DeliveryError
 from cestle.service.status import list_destinations, study_status
 from cestle.spool.breaker import FAILURES_TO_OPEN, BreakerState, DestinationRecord
+from cestle.spool.records import Retry
 from node.rig import node_config
 from node.world import START, World
 
@@ -82,7 +83,7 @@ def test_patience_ends_and_a_person_may_renew_it(world):
     assert 3 * HOUR <= world.now - START < 3.1 * HOUR
     assert "gave up after 3 h" in world.delivery(uid).reason
     world.up = lambda *_: True
-    world.journal.ask_for_retry(uid)
+    world.retries.ask(Retry(study_instance_uid=uid))
     assert world.run(HOUR, until=lambda: world.state(uid) == "done")
     assert len(world.arrivals) == len(set(world.arrivals)) + 2, "two destinations, no repeats"
 

@@ -5,6 +5,7 @@ import pytest
 from cestle.errors import DeliveryError
 from cestle.net.commitment import CommitmentReport
 from cestle.service.commitment import recorder
+from cestle.spool.records import Retry
 from node.rig import MR_IMAGE, node_config
 from node.world import World
 
@@ -73,7 +74,7 @@ def test_an_archive_that_never_keeps_it_ends_it(world):
     assert reason.startswith("accepted but not committed: ")
     assert "0x0112" in reason
     assert world.arrivals.count(f"{uid}.9.1") == 1 + 1 + 3, "once for each destination, 3 repeats"
-    world.journal.ask_for_retry(uid)
+    world.retries.ask(Retry(study_instance_uid=uid))
     assert world.run(60, until=lambda: len(world.requests) == 5)
     world.report(world.requests[-1])
     assert world.run(60, until=lambda: world.state(uid) == "done")

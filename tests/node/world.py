@@ -10,8 +10,9 @@ from cestle.errors import DeliveryError
 from cestle.net.commitment import CommitmentReport
 from cestle.service.commitment import CommitmentCare, CommitmentRequests, recorder
 from cestle.service.destinations import DestinationCare
+from cestle.service.dispatcher import Dispatcher
 from cestle.service.layout import DataFolder
-from cestle.service.workflow import Dispatcher, Workflow
+from cestle.service.workflow import Workflow
 from cestle.spool.breaker import BreakerState
 from cestle.spool.commitments import Commitments
 from cestle.spool.database import Database
@@ -19,6 +20,8 @@ from cestle.spool.destinations import DestinationStates
 from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import Event
 from cestle.spool.records import DeliveryItem, StoredInstance
+from cestle.spool.retries import Retries
+from cestle.spool.workers import Steps, Workers
 from node.rig import MR_IMAGE, write_instance
 
 START = 1_000_000.0
@@ -100,6 +103,7 @@ class World:
             self.database.close()
         self.database = Database(self.place)
         self.journal = Journal(self.database)
+        self.retries = Retries(self.database)
         self.states = DestinationStates(self.database)
         self.commitments = Commitments(self.database)
         self.folder = DataFolder.existing(self.config)
@@ -113,6 +117,8 @@ class World:
                 config=self.config, commitments=self.commitments, clock=lambda: self.now
             ),
             computation=None,
+            workers=Workers(self.database),
+            steps=Steps(self.database),
             stopping=stopping,
             clock=lambda: self.now,
         )
@@ -120,7 +126,11 @@ class World:
         self.engine.start(workflow.kinds())
         named = {one.name: one for one in self.config.destinations}
         self.dispatcher = Dispatcher(
-            journal=self.journal, engine=self.engine, destinations=frozenset(named)
+            journal=self.journal,
+            engine=self.engine,
+            retries=self.retries,
+            destinations=frozenset(named),
+            ticks=lambda: self.now,
         )
         self.care = DestinationCare(
             config=self.config,
