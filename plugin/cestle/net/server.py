@@ -236,7 +236,7 @@ class GuardedServer(ThreadedAssociationServer):
 
     def _tidy(self) -> None:
         """Free what associations left, while nobody waits for it; they are cycles of objects."""
-        if self._accepted:
+        if self._accepted and not self._busy():
             self._accepted = 0
             gc.collect()
 
