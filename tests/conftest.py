@@ -8,6 +8,7 @@ import pytest
 from cestle.dicom.simulated import write_study
 from cestle.phantom.study import SimulatedStudy, SimulationSettings, simulate
 from node.postgres import PostgresServer
+from node.rig import FakeCompute
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -56,3 +57,9 @@ def database_place(request, tmp_path) -> Path | str:
     if request.param == "sqlite":
         return tmp_path / "database.sqlite3"
     return request.getfixturevalue("postgres").fresh()
+
+
+@pytest.fixture
+def compute(tmp_path) -> FakeCompute:
+    """A stand-in for the computation of a node."""
+    return FakeCompute(tmp_path / "compute")

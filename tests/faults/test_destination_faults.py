@@ -21,7 +21,6 @@ from faults.test_kill import ServedNode
 from node.rig import (
     MR_IMAGE,
     ROOT,
-    FakeCompute,
     free_port,
     node_config,
     store,
@@ -36,11 +35,6 @@ pytestmark = pytest.mark.peer
 def say(counts):
     """Print what was counted; shown with ``pytest -rP``."""
     sys.stdout.write(f"{counts}\n")
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
 
 
 def configured(folder, ports, *, more="", **node):

@@ -14,7 +14,6 @@ from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.service.status import list_studies
 from node.rig import (
     PLANTED,
-    FakeCompute,
     free_port,
     mr_instance,
     node_config,
@@ -55,11 +54,6 @@ class ServedNode:
         code = self.process.wait(60)
         self.process.stdout.close()
         return code
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
 
 
 def done(config):

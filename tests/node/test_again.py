@@ -17,7 +17,6 @@ from cestle.service.operate import Wish, reprocess
 from cestle.service.status import study_status
 from node.rig import (
     ROOT,
-    FakeCompute,
     mr_instance,
     node_config,
     store,
@@ -30,22 +29,6 @@ pytestmark = pytest.mark.peer
 STUDY = f"{ROOT}.1"
 QUICK = Pauses(first_s=0.1, longest_s=0.1, total_s=0.25)
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-
-
-@pytest.fixture
-def pacs(tmp_path):
-    with PacsStandIn(tmp_path / "pacs") as pacs:
-        yield pacs
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
-
-
-@pytest.fixture
-def config(tmp_path, pacs):
-    return node_config(tmp_path, destinations=[("pacs", "PACS", pacs.port)])
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from cestle.service.receivers import Receivers
 from cestle.service.status import list_studies, study_status
 from node.rig import (
     ROOT,
-    FakeCompute,
     free_port,
     node_config,
     store,
@@ -27,22 +26,6 @@ from node.rig import (
 pytestmark = pytest.mark.peer
 STUDY = f"{ROOT}.1"
 QUICK = Pauses(first_s=0.1, longest_s=0.1, total_s=0.25)
-
-
-@pytest.fixture
-def pacs(tmp_path):
-    with PacsStandIn(tmp_path / "pacs") as pacs:
-        yield pacs
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
-
-
-@pytest.fixture
-def config(tmp_path, pacs):
-    return node_config(tmp_path, destinations=[("pacs", "PACS", pacs.port)])
 
 
 @pytest.fixture

@@ -19,16 +19,11 @@ from cestle.spool.journal import Journal
 from cestle.spool.lifecycle import Event
 from cestle.spool.workers import Workers
 from faults.machines import Machine, wait_for_port
-from node.rig import ROOT, FakeCompute, free_port, node_config, store, wait_until, write_instance
+from node.rig import ROOT, free_port, node_config, store, wait_until, write_instance
 from node.test_identity import record
 
 pytestmark = pytest.mark.peer
 QUICK = Pauses(first_s=0.1, longest_s=0.1, total_s=0.25)
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
 
 
 @pytest.mark.parametrize("place", ["sqlite", "postgresql"])

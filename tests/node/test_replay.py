@@ -8,15 +8,10 @@ from cestle.service.node import Node
 from cestle.service.operate import Step, Wish, reprocess, retry
 from cestle.service.status import study_status
 from faults.machines import RecordingPacs
-from node.rig import FakeCompute, node_config, store, wait_until, when_quiet, write_instance
+from node.rig import node_config, store, wait_until, when_quiet, write_instance
 from node.test_node_loop import QUICK, STUDY, state_is
 
 pytestmark = pytest.mark.peer
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
 
 
 def node_of(config, compute):

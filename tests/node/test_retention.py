@@ -13,7 +13,6 @@ from cestle.service.status import study_status
 from cestle.spool.audit import AuditTrail
 from node.rig import (
     ROOT,
-    FakeCompute,
     node_config,
     store,
     wait_until,
@@ -24,11 +23,6 @@ from node.test_node_loop import QUICK, STUDY
 
 pytestmark = pytest.mark.peer
 SECOND = 1 / 86_400
-
-
-@pytest.fixture
-def compute(tmp_path):
-    return FakeCompute(tmp_path / "compute")
 
 
 def configured(folder, pacs, days):

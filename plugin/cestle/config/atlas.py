@@ -6,11 +6,10 @@ from typing import Annotated, Final, Literal, Self
 
 import nibabel as nib
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cestle.anatomy.atlas import AtlasTemplate, EllipseSections, EllipseTable
-from cestle.config.templates import validation_lines
+from cestle.config.templates import read_model
 from cestle.errors import ConfigError, NumericalError
 from cestle.geometry import Grid
 from cestle.measurement import Structure
@@ -85,15 +84,7 @@ def load_ellipse_table(path: Path = SHIPPED_TABLE) -> EllipseTable:
     ConfigError
         When it cannot be read or does not fit; every fault is listed with the file.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return EllipseFile.model_validate(content).table()
-    except ValidationError as fault:
-        lines = "; ".join(validation_lines(fault))
-        raise ConfigError(f"ellipse table {path}: {lines}") from fault
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        text = " ".join(str(fault).split())
-        raise ConfigError(f"ellipse table {path} cannot be read: {text}") from fault
+    return read_model(path, EllipseFile, what="ellipse table").table()
 
 
 def load_atlas_template(table: Path = SHIPPED_TABLE) -> AtlasTemplate:

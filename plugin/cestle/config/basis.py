@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import numpy as np
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from cestle.config.templates import TemplateFolder, validation_lines
+from cestle.config.templates import TemplateFolder, read_model
 from cestle.errors import ConfigError
 from cestle.mrs.basis import BasisSettings, LineList, MegaBasis
 
@@ -211,15 +211,7 @@ def basis_text(file: BasisFile) -> str:
 
 
 def _read(path: Path) -> BasisFile:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return BasisFile.model_validate(content)
-    except ValidationError as fault:
-        lines = "; ".join(validation_lines(fault))
-        raise ConfigError(f"MEGA-PRESS basis {path}: {lines}") from fault
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        text = " ".join(str(fault).split())
-        raise ConfigError(f"MEGA-PRESS basis {path} cannot be read: {text}") from fault
+    return read_model(path, BasisFile, what="MEGA-PRESS basis")
 
 
 class _Dumper(yaml.SafeDumper):

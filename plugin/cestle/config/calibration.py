@@ -6,12 +6,11 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cestle.cest.b1 import B1Calibration, TissueCurve
 from cestle.cest.tissue import TissueClass
-from cestle.config.templates import validation_lines
-from cestle.errors import ConfigError
+from cestle.config.templates import read_model
 
 _Curve = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=3, strict=False)]
 _Positive = Annotated[float, Field(gt=0)]
@@ -104,15 +103,7 @@ def load_calibration(path: Path) -> B1Calibration:
     ConfigError
         When it cannot be read or does not fit; every fault is listed with the file.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return CalibrationFile.model_validate(content).calibration()
-    except ValidationError as fault:
-        lines = "; ".join(validation_lines(fault))
-        raise ConfigError(f"B1 calibration {path}: {lines}") from fault
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-        text = " ".join(str(fault).split())
-        raise ConfigError(f"B1 calibration {path} cannot be read: {text}") from fault
+    return read_model(path, CalibrationFile, what="B1 calibration").calibration()
 
 
 def calibration_text(file: CalibrationFile) -> str:

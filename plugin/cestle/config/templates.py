@@ -14,6 +14,8 @@ from cestle.errors import ConfigError
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader, the fast one where the library has it."""
 
+_UNREADABLE = (OSError, UnicodeDecodeError, yaml.YAMLError)
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -69,8 +71,8 @@ class TemplateFolder:
         """
         path = self.path(relative)
         try:
-            return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+            return _parsed(path)
+        except _UNREADABLE as fault:
             text = " ".join(str(fault).split())
             raise ConfigError(f"template {path} cannot be read: {text}") from fault
 
@@ -98,6 +100,37 @@ class TemplateFolder:
             digest.update(name.encode() + b"\0")
             digest.update(hashlib.sha256(self.path(name).read_bytes()).digest())
         return digest.hexdigest()
+
+
+def read_model(path: Path, model: type[_Model], *, what: str) -> _Model:
+    """Read one YAML file of its own into a pydantic model.
+
+    Parameters
+    ----------
+    path
+        The file.
+    model
+        What it has to fit.
+    what
+        What messages call it.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be read or does not fit; every fault is listed with the file.
+    """
+    try:
+        return model.model_validate(_parsed(path))
+    except ValidationError as fault:
+        lines = "; ".join(validation_lines(fault))
+        raise ConfigError(f"{what} {path}: {lines}") from fault
+    except _UNREADABLE as fault:
+        text = " ".join(str(fault).split())
+        raise ConfigError(f"{what} {path} cannot be read: {text}") from fault
+
+
+def _parsed(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
 
 
 def validation_lines(fault: ValidationError) -> list[str]:

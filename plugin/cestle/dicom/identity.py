@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cestle.config.implementation import named_uid
 from cestle.config.reporting import SeriesRule, TemplateSet
@@ -92,6 +92,20 @@ class OutputContext:
     def instance_uid(self, product: str, number: int = 1) -> str:
         """SOPInstanceUID of a product's instance `number`, from 1."""
         return self.uid(f"{product}.instance.{number}")
+
+    def made_as(self, product: str) -> dict[str, Any]:
+        """What highdicom is told of the series, instance and maker of a product's one object."""
+        return {
+            "series_instance_uid": self.series_uid(product),
+            "series_number": self.series_number(product),
+            "sop_instance_uid": self.instance_uid(product),
+            "instance_number": 1,
+            "manufacturer": MANUFACTURER,
+            "manufacturer_model_name": MODEL,
+            "software_versions": self.results.software_version,
+            "device_serial_number": SERIAL_NUMBER,
+            "content_creator_name": "cestle^software",
+        }
 
     def rule(self, product: str) -> SeriesRule:
         """How a product is filed."""

@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 from cestle.cest.images import GluCestMap
 from cestle.dicom.coding import coded
-from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
+from cestle.dicom.identity import OutputContext
 from cestle.dicom.map_image import PADDING as MAP_PADDING
 from cestle.dicom.map_image import SLOPE as MAP_SLOPE
 from cestle.dicom.map_image import stored_values as map_values
@@ -48,20 +48,12 @@ def build_parametric_map(
     dataset = hd.pm.ParametricMap(
         source_images=[carrier(image) for image in maps],
         pixel_array=_percent(glucest) if floating else stored_values(glucest),
-        series_instance_uid=context.series_uid(PRODUCT),
-        series_number=context.series_number(PRODUCT),
-        sop_instance_uid=context.instance_uid(PRODUCT),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions=context.results.software_version,
-        device_serial_number=SERIAL_NUMBER,
+        **context.made_as(PRODUCT),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(context, floating)],
         voi_lut_transformations=[_window(context, floating)],
         content_label="GLUCEST_PERCENT",
         content_description="GluCEST contrast in percent",
-        content_creator_name="cestle^software",
         derived_pixel_contrast="QUANTITY",
     )
     if not floating:

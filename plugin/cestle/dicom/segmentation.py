@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from cestle.anatomy.regions import Region, RegionClass, RegionSource
 from cestle.dicom.coding import ascii_text, coded
-from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
+from cestle.dicom.identity import OutputContext
 from cestle.dicom.references import blank_patient
 from cestle.measurement import Side, Structure
 
@@ -54,17 +54,9 @@ def build_segmentation(
             describe_segment(number, region, "resampled to the GluCEST grid", context)
             for number, region in enumerate(regions, 1)
         ],
-        series_instance_uid=context.series_uid(PRODUCT),
-        series_number=context.series_number(PRODUCT),
-        sop_instance_uid=context.instance_uid(PRODUCT),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions=context.results.software_version,
-        device_serial_number=SERIAL_NUMBER,
+        **context.made_as(PRODUCT),
         content_label="GLUCEST_ROIS",
         content_description="Regions as used for the GluCEST means",
-        content_creator_name="cestle^software",
     )
 
 

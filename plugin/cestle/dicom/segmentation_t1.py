@@ -10,7 +10,7 @@ from pydicom import Dataset
 
 from cestle.anatomy.regions import Region
 from cestle.dicom.gate import segment_centroid
-from cestle.dicom.identity import MANUFACTURER, MODEL, SERIAL_NUMBER, OutputContext
+from cestle.dicom.identity import OutputContext
 from cestle.dicom.references import blank_patient
 from cestle.dicom.segmentation import describe_segment
 from cestle.errors import LateralityError
@@ -77,17 +77,9 @@ def build_segmentation_t1(
             describe_segment(number, region, "on the T1", context)
             for number, region in enumerate(regions, 1)
         ],
-        series_instance_uid=context.series_uid(PRODUCT),
-        series_number=context.series_number(PRODUCT),
-        sop_instance_uid=context.instance_uid(PRODUCT),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions=context.results.software_version,
-        device_serial_number=SERIAL_NUMBER,
+        **context.made_as(PRODUCT),
         content_label="T1_ROIS",
         content_description="Regions on the T1, to be corrected and sent back",
-        content_creator_name="cestle^software",
     )
 
 

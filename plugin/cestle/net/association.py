@@ -1,4 +1,4 @@
-"""Associations that the node opens: made, judged when they fail, and closed."""
+"""Associations that the node opens: made, and judged when they fail."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,9 +8,7 @@ from pynetdicom.presentation import PresentationContext
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
-from cestle.net.entity import RequestingEntity
-from cestle.net.library import introduce, prepare_library
-from cestle.net.secure import client_context
+from cestle.net.entity import request_association
 
 _REJECTED_TRANSIENT: Final = 0x02
 
@@ -43,28 +41,15 @@ def associate(
     DeliveryError
         When there is none; permanent when a repeat would get the same answer.
     """
-    prepare_library()
-    entity = RequestingEntity(ae_title=config.node.ae_title)
-    introduce(entity)
     limit = min(destination.timeout_seconds, seconds or destination.timeout_seconds)
-    entity.connection_timeout = limit
-    entity.acse_timeout = limit
-    entity.dimse_timeout = limit
-    entity.network_timeout = limit
     try:
-        association = entity.associate(
-            destination.host,
-            destination.port,
-            contexts=contexts,
-            ae_title=destination.ae_title,
-            evt_handlers=list(handlers),
-            tls_args=(client_context(config.tls), destination.host) if destination.tls else None,
+        association = request_association(
+            destination, config, contexts, seconds=limit, handlers=handlers
         )
-    except OSError as fault:  # the host name cannot be resolved
+    except OSError as fault:
         raise _unreachable(destination) from fault
     if association.is_established:
         return association
-    entity.close_sockets()
     if association.is_rejected:
         raise _rejected(association, destination)
     if association.acceptor.primitive is not None:
@@ -75,14 +60,6 @@ def associate(
             permanent=True,
         )
     raise _unreachable(destination)
-
-
-def close(association: Association) -> None:
-    """Release it; abort it where that is not possible."""
-    if association.is_established:
-        association.release()
-    if not association.is_released:
-        association.abort()
 
 
 def _rejected(association: Association, destination: Destination) -> DeliveryError:

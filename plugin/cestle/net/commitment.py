@@ -17,8 +17,9 @@ from pynetdicom.presentation import build_context
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError, InputError
-from cestle.net.association import associate, close, lost
+from cestle.net.association import associate, lost
 from cestle.net.contexts import COMMITMENT, COMMITMENT_INSTANCE, UNCOMPRESSED
+from cestle.net.entity import close
 
 ALL_COMMITTED: Final = 1
 SOME_FAILED: Final = 2

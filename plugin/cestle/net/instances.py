@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pynetdicom.dimse_primitives import C_STORE
 
 from cestle.config.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from cestle.errors import HeaderError, InputError
@@ -176,6 +177,70 @@ def require_announced(
             f"the data set is SOP class {found[0]} instance {found[1]}, the command announced "
             f"{sop_class_uid} and {sop_instance_uid}"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentInstance:
+    """One instance as a C-STORE brought it, before anything of it is believed.
+
+    Parameters
+    ----------
+    content
+        The file to keep.
+    data_set
+        The data set alone.
+    sop_class_uid, sop_instance_uid
+        As the command announced them.
+    transfer_syntax_uid
+        Of the presentation context.
+    """
+
+    content: bytes
+    data_set: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+    @classmethod
+    def of(cls, command: C_STORE, transfer_syntax_uid: str) -> "SentInstance":
+        """What a command brought."""
+        data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
+        sop_class_uid = str(command.AffectedSOPClassUID)
+        sop_instance_uid = str(command.AffectedSOPInstanceUID)
+        head = file_head(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+        )
+        return cls(
+            content=head + data_set,
+            data_set=data_set,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+        )
+
+    def read(self, *, calling: str, called: str) -> ReceivedInstance:
+        """The instance with its identifiers, sent from one AE title to another.
+
+        Raises
+        ------
+        InputError
+            When it cannot be parsed or an identifier is missing.
+        HeaderError
+            When it is not what the command announced.
+        """
+        received = read_received(
+            self.content,
+            self.data_set,
+            transfer_syntax_uid=self.transfer_syntax_uid,
+            calling_ae_title=calling,
+            called_ae_title=called,
+        )
+        require_announced(
+            received, sop_class_uid=self.sop_class_uid, sop_instance_uid=self.sop_instance_uid
+        )
+        return received
 
 
 def describe_file(path: Path) -> OutgoingInstance:

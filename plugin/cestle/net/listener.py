@@ -24,7 +24,7 @@ from cestle.errors import CestleError
 from cestle.net.admitted import Admitted, Tally
 from cestle.net.commitment import Report, answer_report
 from cestle.net.contexts import ACCEPTED_STORAGE, COMMITMENT, UNCOMPRESSED, VERIFICATION
-from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
+from cestle.net.instances import ReceivedInstance, SentInstance
 from cestle.net.library import introduce, prepare_library
 from cestle.net.observer import Caller, Observer
 from cestle.net.peers import Admission, PeerRules
@@ -252,33 +252,15 @@ class Listener:
         command = event.request
         if event.assoc not in self._admitted or not isinstance(command, C_STORE):
             return "", _NOT_AUTHORISED
-        data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
-        syntax = str(event.context.transfer_syntax)
-        head = file_head(
-            sop_class_uid=str(command.AffectedSOPClassUID),
-            sop_instance_uid=str(command.AffectedSOPInstanceUID),
-            transfer_syntax_uid=syntax,
-        )
-        content = head + data_set
+        sent = SentInstance.of(command, str(event.context.transfer_syntax))
         caller = _caller(event.assoc)
         try:
-            received = read_received(
-                content,
-                data_set,
-                transfer_syntax_uid=syntax,
-                calling_ae_title=caller.calling,
-                called_ae_title=caller.called,
-            )
-            require_announced(
-                received,
-                sop_class_uid=str(command.AffectedSOPClassUID),
-                sop_instance_uid=str(command.AffectedSOPInstanceUID),
-            )
+            received = sent.read(calling=caller.calling, called=caller.called)
             self._store(received)
         except CestleError as fault:
             _log.error("instance refused", status=f"0x{fault.dimse_status:04X}", reason=str(fault))
             if fault.dimse_status == _CANNOT_UNDERSTAND:
-                self._set_aside(content)
+                self._set_aside(sent.content)
             return "", fault.dimse_status
         return received.study_instance_uid, _SUCCESS
 

@@ -20,10 +20,8 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 from cestle.config.node import Archive, NodeConfig
 from cestle.errors import CestleError, DeliveryError
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED
-from cestle.net.entity import RequestingEntity
-from cestle.net.instances import ReceivedInstance, file_head, read_received, require_announced
-from cestle.net.library import introduce, prepare_library
-from cestle.net.secure import client_context
+from cestle.net.entity import close, request_association
+from cestle.net.instances import ReceivedInstance, SentInstance
 
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 MOVE: Final = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -206,21 +204,9 @@ def _kept(
     command = event.request
     if not isinstance(command, C_STORE):
         return CestleError.dimse_status
-    data_set = b"" if command.DataSet is None else command.DataSet.getvalue()
-    syntax = str(event.context.transfer_syntax)
-    announced = {
-        "sop_class_uid": str(command.AffectedSOPClassUID),
-        "sop_instance_uid": str(command.AffectedSOPInstanceUID),
-    }
+    sent = SentInstance.of(command, str(event.context.transfer_syntax))
     try:
-        received = read_received(
-            file_head(**announced, transfer_syntax_uid=syntax) + data_set,
-            data_set,
-            transfer_syntax_uid=syntax,
-            calling_ae_title=archive.ae_title,
-            called_ae_title=config.node.ae_title,
-        )
-        require_announced(received, **announced)
+        received = sent.read(calling=archive.ae_title, called=config.node.ae_title)
         if received.study_instance_uid != study_instance_uid:
             _log.error("an archive sent an instance of another study", archive=archive.name)
             return CestleError.dimse_status
@@ -298,25 +284,18 @@ def _associated(
     roles: Sequence[Any] = (),
     handlers: Sequence[Any] = (),
 ) -> Iterator[Association]:
-    prepare_library()
-    entity = RequestingEntity(ae_title=config.node.ae_title)
-    introduce(entity)
-    entity.connection_timeout = entity.acse_timeout = archive.timeout_seconds
-    entity.dimse_timeout = entity.network_timeout = archive.timeout_seconds
     try:
-        association = entity.associate(
-            archive.host,
-            archive.port,
-            contexts=contexts,
-            ae_title=archive.ae_title,
-            ext_neg=list(roles),
-            evt_handlers=list(handlers),
-            tls_args=(client_context(config.tls), archive.host) if archive.tls else None,
+        association = request_association(
+            archive,
+            config,
+            contexts,
+            seconds=archive.timeout_seconds,
+            roles=roles,
+            handlers=handlers,
         )
     except OSError as fault:
         raise _lost(archive) from fault
     if not association.is_established:
-        entity.close_sockets()
         answer = association.acceptor.primitive
         if association.is_rejected and answer is not None:
             raise DeliveryError(
@@ -334,10 +313,7 @@ def _associated(
             )
         yield association
     finally:
-        if association.is_established:
-            association.release()
-        if not association.is_released:
-            association.abort()
+        close(association)
 
 
 def _accepted(association: Association) -> list[PresentationContext]:

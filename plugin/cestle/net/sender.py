@@ -16,8 +16,9 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
-from cestle.net.association import associate, close, lost
+from cestle.net.association import associate, lost
 from cestle.net.contexts import EXPLICIT_LITTLE, IMPLICIT_LITTLE, UNCOMPRESSED, VERIFICATION
+from cestle.net.entity import close
 from cestle.net.instances import OutgoingInstance
 
 Acknowledged = Callable[[OutgoingInstance], None]

@@ -212,4 +212,4 @@ def _destinations(config: NodeConfig) -> Remarks:
         try:
             echo(config, destination.name)
         except CestleError as fault:
-            yield Remark(text=f"destination '{destination.name}': {fault}")
+            yield Remark(text=str(fault))

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
-from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.cest.tissue import TissueFractions
 from cestle.gates import Verdict
 from cestle.measurement import Side, Structure
 from cestle.phantom.head import REGION_LABELS, Head, Label, fractions_on
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
-from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.tissue import TissueOrigin, tissue_of_study
+from phantoms.synthetic import inputs_of
 
 PROVENANCE = Provenance(software_version="0", templates_version="0", revision=1)
 SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.3")
@@ -22,35 +21,18 @@ SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifie
 @pytest.fixture(scope="module")
 def inputs(quiet_phantom):
     """The phantom as a study."""
-    study = quiet_phantom
-    return StudyInputs(
-        study_instance_uid="1.2.3.4",
-        saturation=SaturationImages(
-            signal=study.signal,
-            offsets_ppm=study.offsets_ppm,
-            grid=study.cest_grid,
-            f0_mhz=study.settings.f0_mhz,
-        ),
-        fields=FieldMaps(
-            b0_shift_ppm=study.b0_hz / study.settings.f0_mhz,
-            relative_b1=study.b1_percent / 100.0,
-            grid=study.cest_grid,
-        ),
-        vendor_map=None,
-        anatomy=ScalarImage(values=study.t1, grid=study.t1_grid),
-        regions=tuple(
-            Region(
-                structure=structure,
-                side=side,
-                fraction=study.fractions[f"{structure}_{side}"],
-                grid=study.cest_grid,
-                source=SOURCE,
-            )
-            for structure in Structure
-            for side in Side
-        ),
-        onset_side=None,
+    regions = tuple(
+        Region(
+            structure=structure,
+            side=side,
+            fraction=quiet_phantom.fractions[f"{structure}_{side}"],
+            grid=quiet_phantom.cest_grid,
+            source=SOURCE,
+        )
+        for structure in Structure
+        for side in Side
     )
+    return inputs_of(quiet_phantom, regions)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,12 @@ import pytest
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.rigid_motion import RigidMotion
 from cestle.anatomy.slab_registration import Placement
-from cestle.cest.images import FieldMaps, SaturationImages
 from cestle.gates import Verdict
 from cestle.phantom.head import REGION_LABELS
 from cestle.phantom.study import SimulationSettings, simulate
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
-from cestle.study.inputs import ScalarImage, StudyInputs
 from cestle.study.t1_place import drawn_on_slices, t1_in_place
+from phantoms.synthetic import inputs_of
 
 SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.4")
 PROVENANCE = Provenance(software_version="0", templates_version="0", revision=1)
@@ -45,24 +44,7 @@ def inputs(study):
         )
         for (structure, side), label in REGION_LABELS.items()
     )
-    return StudyInputs(
-        study_instance_uid="1.2.3.4",
-        saturation=SaturationImages(
-            signal=study.signal,
-            offsets_ppm=study.offsets_ppm,
-            grid=study.cest_grid,
-            f0_mhz=study.settings.f0_mhz,
-        ),
-        fields=FieldMaps(
-            b0_shift_ppm=study.b0_hz / study.settings.f0_mhz,
-            relative_b1=study.b1_percent / 100.0,
-            grid=study.cest_grid,
-        ),
-        vendor_map=None,
-        anatomy=ScalarImage(values=study.t1, grid=study.t1_grid),
-        regions=regions,
-        onset_side=None,
-    )
+    return inputs_of(study, regions)
 
 
 def displaced(inputs, motion=MOTION, frame=None):
