@@ -61,8 +61,9 @@ def build_mrs_page(
         drift=_drift(mega.prepared, text),
         plane_titles=(
             _titled(text["mrs_axial"], voxel_caption(analysis, text)),
-            _titled(text["mrs_coronal"], hippocampal_share(results.mrs, text)),
-            text["mrs_sagittal"],
+            text["mrs_coronal"],
+            # The last of the three has room beside it.
+            _titled(text["mrs_sagittal"], hippocampal_share(results.mrs, text)),
         ),
         ranges=_ranges(numbers, text, presentation.ratio_references),
         ranges_note=text["mrs_ranges_note"].format(
