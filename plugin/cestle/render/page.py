@@ -179,9 +179,11 @@ def _pictures(
         edge = layout.map_px - inset.width - 3
         page.paste(inset, (LEFT + edge, _TOP + edge))
     if content.picture_note:
-        note = clipped(content.picture_note, typeface, 12, layout.map_px - 16)
-        # Below the letter at the upper edge.
-        haloed_text(page, (LEFT + 8, _TOP + 24), note, typeface, 12, STAMP_COLOR)
+        note = typeface.wrap(content.picture_note, 12, layout.map_px - 16, bold=True)
+        for number, words in enumerate(note):
+            # Below the letter at the upper edge.
+            top = _TOP + 24 + 15 * number
+            haloed_text(page, (LEFT + 8, top), words, typeface, 12, STAMP_COLOR)
     for place, caption, colored in (
         (layout.colored, content.zoom_caption, True),
         (layout.anatomy, content.anatomy_caption, False),

@@ -515,7 +515,8 @@ def _index_row(
 def _call(analysis: StudyAnalysis, text: Mapping[str, str]) -> CallContent:
     call = analysis.results.lateralization
     side = {Call.LEFT: Side.LEFT, Call.RIGHT: Side.RIGHT}.get(call.call)
-    bare = text[f"bare_{call.bare_call}"]
+    # Without a score the bare rule says nothing, which is not "on the cut-off".
+    bare = text["not_available" if call.score is None else f"bare_{call.bare_call}"]
     facts = [text["fact_rule"].format(rule=readable(call.rule, text), bare=bare)]
     if call.score is None or call.margin is None:
         facts.append(text["fact_no_score"])

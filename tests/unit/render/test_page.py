@@ -12,7 +12,15 @@ from cestle.config.templates import TemplateFolder
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.render.chart import _Axis
-from cestle.render.colors import OVER, SIDE_COLOR, UNDER, WARNING, ColorMap, ColorScale
+from cestle.render.colors import (
+    OVER,
+    SIDE_COLOR,
+    STAMP_COLOR,
+    UNDER,
+    WARNING,
+    ColorMap,
+    ColorScale,
+)
 from cestle.render.content import MapContent, ShownRegion
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
@@ -22,6 +30,7 @@ from cestle.render.page import render_page
 from cestle.render.panels import main_slice, map_panel, shown_plane, side_frames, slices_to_show
 from cestle.study.presentation import BannerPolicy, PatientBanner, build_page
 from phantoms import analysis_builder as build
+from phantoms import mega_builder as mega
 
 SCALE = ColorScale(color_map=ColorMap.VIRIDIS, low=5.0, high=12.0, ticks=(5.0, 8.0, 12.0), unit="%")
 TYPEFACE = Typeface()
@@ -246,3 +255,15 @@ def test_chinese_punctuation_never_begins_a_line():
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
         assert not [line for line in lines[1:] if line[0] in "，。）" and len(line) > 1]
         assert not [line for line in lines[:-1] if line[-1] == "（" and len(line) > 1]
+
+
+@pytest.mark.parametrize("study", [build.analysis, mega.analysis])
+def test_the_note_on_unverified_regions_stays_in_the_map(presentation, study):
+    """It is broken into lines where the map is narrow, and never reaches the picture beside."""
+    page = build_page(study(), presentation, PATIENT)
+    note = "regions automatic, UNVERIFIED: Hippocampus, Amygdala"
+    picture = render_page(replace(page, picture_note=note), TYPEFACE)
+    _, columns = np.nonzero(np.all(picture == STAMP_COLOR, axis=-1))
+    map_px = 512 if page.spectra is None else 320
+    assert len(columns) > 300
+    assert columns.max() < 16 + map_px

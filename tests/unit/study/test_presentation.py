@@ -196,3 +196,11 @@ def test_the_error_of_the_index_is_split_by_cause(presentation):
         "noise 0.005, B0 map 0.001, B1 –, motion 0.002; place of the region 0.014"
         in (block.lines[-1])
     )
+
+
+def test_without_a_score_the_bare_rule_is_not_on_the_cutoff(presentation):
+    """Nothing was measured, so nothing lies on the limit."""
+    absent = [(Structure.HIPPOCAMPUS, Side.LEFT)]
+    call = build_page(build.analysis(absent=absent), presentation, PATIENT).call
+    assert "on the cut-off" not in call.facts[0]
+    assert "not available" in call.facts[0]
