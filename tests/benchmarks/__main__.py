@@ -22,6 +22,7 @@ BENCHMARKS = (
     "receiving",
     "loop",
     "throughput",
+    "installed_size",
 )
 
 
