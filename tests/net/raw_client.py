@@ -53,11 +53,21 @@ def echo_request():
     return data_pdu(1, WHOLE_COMMAND, command(*elements))
 
 
-def store_request(data_set, instance_uid, *, class_uid=MR_IMAGE, context=3, message_id=9):
-    """A C-STORE-RQ with its data set, in PDUs of 16 KiB."""
+def store_request(
+    data_set,
+    instance_uid,
+    *,
+    class_uid=MR_IMAGE,
+    context=3,
+    message_id=9,
+    priority=0,
+    mover=None,
+):
+    """A C-STORE-RQ with its data set, in PDUs of 16 KiB; on behalf of `mover`."""
     elements = (
         *((0x0002, class_uid.encode()), (0x0100, 0x0001), (0x0110, message_id)),
-        *((0x0700, 0), (0x0800, 0x0001), (0x1000, instance_uid.encode())),
+        *((0x0700, priority), (0x0800, 0x0001), (0x1000, instance_uid.encode())),
+        *(() if mover is None else ((0x1030, mover), (0x1031, 5))),
     )
     sent = data_pdu(context, WHOLE_COMMAND, command(*elements))
     parts = [data_set[at : at + 16_000] for at in range(0, len(data_set), 16_000)] or [b""]

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import struct
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ from pydicom.filewriter import write_dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import DIMSEMessage
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import (
     AssociationServer,
@@ -46,6 +48,8 @@ REVIEWED = {
     DULServiceProvider.stop_dul: "28a7e0be126e7b30",
     DULServiceProvider.kill_dul: "5ceccf8dd01c2072",
     DULServiceProvider._is_transport_event: "8725ed03bb8fbdef",
+    DIMSEMessage.decode_msg: "f51c777e841a76be",
+    DIMSEMessage.message_to_primitive: "f8f43d34e43450ef",
     DIMSEServiceProvider.receive_primitive: "5f99c86b14a15cef",
     DIMSEServiceProvider.send_msg: "a839cf2fb46976d9",
     AssociationSocket.ready.fget: "3eb58e3d39dc076d",
@@ -72,6 +76,29 @@ def data_set(number=1):
     return stream.getvalue(), str(image.SOPInstanceUID)
 
 
+def values_of(sent):
+    """Context, control header and content of each value in P-DATA-TF PDUs."""
+    while sent:
+        length, context, control = struct.unpack_from(">IBB", sent, 6)
+        yield context, control, sent[12 : 10 + length]
+        sent = sent[10 + length :]
+
+
+def in_fragments(sent, *, each=50):
+    """The same message in fragments of `each` bytes, a PDU each."""
+    return b"".join(
+        data_pdu(context, control if at + each >= len(content) else control & 1, part)
+        for context, control, content in values_of(sent)
+        for at in range(0, max(len(content), 1), each)
+        for part in [content[at : at + each]]
+    )
+
+
+def in_one_pdu(sent):
+    """The same message with all of its values in one PDU."""
+    return pdu(4, b"".join(data_pdu(*value)[6:] for value in values_of(sent)))
+
+
 IMAGE, INSTANCE = data_set()
 REQUEST, STORE = association_request(), store_request(IMAGE, INSTANCE)
 SCENARIOS = {
@@ -89,6 +116,13 @@ SCENARIOS = {
     "command that is none": (REQUEST, data_pdu(1, 3, b"garbage!" * 4)),
     "store with no UIDs": (REQUEST, data_pdu(3, 3, store_request(b"", "")[12:20])),
     "silence": (REQUEST,),
+    "command in two fragments": (REQUEST, in_fragments(STORE), RELEASE_REQUEST),
+    "command and data in one PDU": (REQUEST, in_one_pdu(STORE), RELEASE_REQUEST),
+    "data in many fragments": (REQUEST, in_fragments(STORE, each=100), RELEASE_REQUEST),
+    "moved instance": (REQUEST, store_request(IMAGE, INSTANCE, mover=b"MOVER"), RELEASE_REQUEST),
+    "priority that is none": (REQUEST, store_request(IMAGE, INSTANCE, priority=9)),
+    "instance UID that is none": (REQUEST, store_request(IMAGE, "1.2.x"), RELEASE_REQUEST),
+    "two instances at once": (REQUEST, STORE + STORE),
 }
 
 
@@ -167,6 +201,16 @@ def test_what_the_library_waits_for_without_end(rest):
     answers, events, stored = outcome(GuardedServer, (REQUEST, rest))
     assert answers[0][0] == 2
     assert {kind for kind, _ in answers[1:]} <= {7}
+    assert events == ["EVT_ESTABLISHED", "EVT_ABORTED"]
+    assert stored == []
+
+
+def test_a_command_within_a_data_set_ends_the_association():
+    """Messages are not mixed (PS3.7 6.3.1); the library takes the data set of one for the other."""
+    first, second = STORE.index(IMAGE[:50]) - 12, len(STORE)
+    mixed = STORE[:first] + data_pdu(3, 0, IMAGE[:50]) + STORE[:first] + STORE[first:second]
+    answers, events, stored = outcome(GuardedServer, (REQUEST, mixed))
+    assert [kind for kind, _ in answers] == [2, 7]
     assert events == ["EVT_ESTABLISHED", "EVT_ABORTED"]
     assert stored == []
 

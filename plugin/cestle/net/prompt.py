@@ -14,9 +14,10 @@ import queue
 import select
 import socket
 import ssl
-import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any, Final
 
 import structlog
@@ -30,17 +31,39 @@ from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
+from cestle.net.commands import read_store_request, store_response
+from cestle.net.pdu_reader import PduReader
+
 _TICK_SECONDS: Final = 0.1
 """Longest wait: what no event announces, such as a timer, is noticed after this time."""
 _CLOSING_STATE: Final = "Sta13"
 _IDLE_STATE: Final = "Sta1"
-_WHOLE_COMMAND: Final = b"\x03"
-"""Message control header: a command, its only fragment (PS3.8 E.2)."""
+_COMMAND: Final = 1
+_LAST: Final = 2
+"""Bits of the message control header (PS3.8 E.2)."""
+_WHOLE_COMMAND: Final = bytes([_COMMAND | _LAST])
+_INVALID_PDU: Final = "Evt19"
 _log = structlog.get_logger(__name__)
 
 
 class PromptSocket(AssociationSocket):
-    """A transport whose `ready` waits for data, where there is nothing else to do."""
+    """A transport whose `ready` waits for data, where there is nothing else to do.
+
+    Parameters
+    ----------
+    association
+        The association it belongs to.
+    connection
+        To its peer.
+    reader
+        Reads from this connection.
+    """
+
+    def __init__(
+        self, association: Association, connection: socket.socket, reader: PduReader
+    ) -> None:
+        super().__init__(association, client_socket=connection)
+        self._reader = reader
 
     @property
     def ready(self) -> bool:
@@ -49,6 +72,8 @@ class PromptSocket(AssociationSocket):
         if not isinstance(provider, PromptProvider):
             raise TypeError("a prompt socket belongs to a prompt provider")
         connection = self.socket if self._is_connected else None
+        if connection is not None and self._reader.holds_data:
+            return True
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         number = -1 if connection is None else connection.fileno()
@@ -59,6 +84,10 @@ class PromptSocket(AssociationSocket):
             self.event_queue.put("Evt17")  # the connection was closed
             return False
         return bool(found)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read `nr_bytes`, or less when the connection ends; errors as `PduReader.recv`."""
+        return self._reader.recv(nr_bytes)
 
 
 class PromptProvider(DULServiceProvider):
@@ -168,6 +197,47 @@ class PromptMessages(DIMSEServiceProvider):
         super().__init__(association)
         self._association = association
         self.msg_queue = _ServingQueue(self._serve_at_once)
+        self._arriving: _Arriving | None = None
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take what was received; a plain C-STORE without building data sets of its command."""
+        values = primitive.presentation_data_value_list
+        if self.message is None and self._arriving is None:
+            self._arriving = self._announced(values)
+            values = values[1:]
+        if self._arriving is None:
+            super().receive_primitive(primitive)
+            return
+        for _, fragment in values:
+            if fragment[0] & _COMMAND:
+                # No other message may come between (PS3.7 6.3.1).
+                self._arriving = None
+                self.dul.event_queue.put(_INVALID_PDU)
+                return
+            self._arriving.data_set.write(memoryview(fragment)[1:])
+            if fragment[0] & _LAST:
+                arrived, self._arriving = self._arriving, None
+                arrived.request.DataSet = arrived.data_set
+                self.msg_queue.put((arrived.context_id, arrived.request))
+                return
+
+    def _announced(self, values: Sequence[Any]) -> "_Arriving | None":
+        """The C-STORE that begins with these values; None for what the library is to read."""
+        if not values or self.assoc.get_handlers(evt.EVT_DIMSE_RECV):
+            return None
+        context_id, fragment = values[0]
+        if fragment[:1] != _WHOLE_COMMAND:
+            return None
+        announced = read_store_request(bytes(fragment[1:]))
+        if announced is None:
+            return None
+        request = C_STORE()
+        request.MessageID = announced.message_id
+        request.Priority = announced.priority
+        request.AffectedSOPClassUID = announced.sop_class_uid
+        request.AffectedSOPInstanceUID = announced.sop_instance_uid
+        request._context_id = context_id
+        return _Arriving(context_id=context_id, request=request)
 
     def _serve_at_once(self, item: Any) -> bool:
         """Serve a C-STORE in the thread that received it; False for what has to be queued.
@@ -210,27 +280,13 @@ class PromptMessages(DIMSEServiceProvider):
         self.dul.send_pdu(data)
 
 
-def store_response(
-    *, sop_class_uid: str, sop_instance_uid: str, message_id: int, status: int
-) -> bytes:
-    """The command set of a C-STORE-RSP (PS3.7 9.3.1.2), implicit VR little endian."""
-    elements = b"".join(
-        struct.pack("<HHI", 0, number, len(value)) + value
-        for number, value in (
-            (0x0002, _uid(sop_class_uid)),
-            (0x0100, b"\x01\x80"),
-            (0x0120, struct.pack("<H", message_id)),
-            (0x0800, b"\x01\x01"),
-            (0x0900, struct.pack("<H", status)),
-            (0x1000, _uid(sop_instance_uid)),
-        )
-    )
-    return struct.pack("<HHII", 0, 0, 4, len(elements)) + elements
+@dataclass(kw_only=True)
+class _Arriving:
+    """A C-STORE whose data set is under way."""
 
-
-def _uid(text: str) -> bytes:
-    value = text.encode("ascii", "replace")
-    return value + b"\0" * (len(value) % 2)
+    context_id: int
+    request: C_STORE
+    data_set: BytesIO = field(default_factory=BytesIO)
 
 
 class PromptAssociation(Association):

@@ -26,11 +26,11 @@ from typing import Any, Final
 from pynetdicom.association import Association
 from pynetdicom.transport import (
     AssociationServer,
-    AssociationSocket,
     RequestHandler,
     ThreadedAssociationServer,
 )
 
+from cestle.net.pdu_reader import PduReader, close_both_ways
 from cestle.net.prompt import PromptAssociation, PromptSocket
 from cestle.net.waiting import Guest, WaitingRoom
 
@@ -49,60 +49,6 @@ _LONGEST_HESITATION_SECONDS: Final = 0.02
 _ACCEPTED_AT_ONCE: Final = 16
 
 
-class PduReader:
-    """Reads for an `AssociationSocket` within a byte cap and a deadline for each PDU.
-
-    Parameters
-    ----------
-    association_socket
-        The socket to read for.
-    established
-        Tells whether the association has been accepted.
-    seconds
-        Time that one PDU may take once the association is accepted.
-    """
-
-    def __init__(
-        self, association_socket: AssociationSocket, established: Callable[[], bool], seconds: float
-    ) -> None:
-        self._socket = association_socket
-        self._established = established
-        self._seconds = seconds
-        self._end_of_negotiation = time.monotonic() + NEGOTIATION_SECONDS
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read `nr_bytes`; fewer only when the peer closed the connection.
-
-        Raises
-        ------
-        OSError
-            When `nr_bytes` is above the cap or the deadline has passed.
-        """
-        if nr_bytes > LONGEST_PDU_BYTES:
-            raise self._refusal(f"a PDU of {nr_bytes} bytes, expected {LONGEST_PDU_BYTES} at most")
-        end = time.monotonic() + self._seconds
-        if not self._established():
-            end = min(end, self._end_of_negotiation)
-        received = bytearray()
-        connection = self._socket.socket
-        while connection is not None and len(received) < nr_bytes:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise self._refusal("a PDU that was not complete in time")
-            connection.settimeout(left)
-            part = connection.recv(min(nr_bytes - len(received), 65_536))
-            if not part:
-                break
-            received += part
-        return received
-
-    def _refusal(self, found: str) -> OSError:
-        connection = self._socket.socket
-        if connection is not None:
-            _shut(connection)
-        return OSError(f"closed the connection after {found}")
-
-
 class GuardedHandler(RequestHandler):
     """Gives every association the guarded reader, and a reactor that does not sleep."""
 
@@ -113,7 +59,14 @@ class GuardedHandler(RequestHandler):
         association = PromptAssociation(self.ae, "acceptor", ended=server.ended)
         association._server = server
         association.name = f"AcceptorThread@{self.client_address[0]}:{self.client_address[1]}"
-        transport = PromptSocket(association, client_socket=self.request)
+        reader = PduReader(
+            self.request,
+            established=lambda: bool(association.is_established),
+            negotiation_seconds=NEGOTIATION_SECONDS,
+            seconds=association.network_timeout or NEGOTIATION_SECONDS,
+            longest=LONGEST_PDU_BYTES,
+        )
+        transport = PromptSocket(association, self.request, reader)
         association.set_socket(transport)
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
@@ -126,12 +79,6 @@ class GuardedHandler(RequestHandler):
         for event, bound in server._handlers.items():
             for handler in bound if isinstance(bound, list) else [bound]:
                 association.bind(event, *handler)
-        reader = PduReader(
-            transport,
-            lambda: bool(association.is_established),
-            association.network_timeout or NEGOTIATION_SECONDS,
-        )
-        transport.recv = reader.recv  # type: ignore[method-assign]
         server.note_association(self.request, association)
         return association
 
@@ -286,7 +233,7 @@ class GuardedServer(ThreadedAssociationServer):
         with self._lock:
             under_way = [one for one in self._negotiations if not one.over]
             if len(under_way) >= MAXIMUM_NEGOTIATIONS:
-                _shut(under_way.pop(0).connection)
+                close_both_ways(under_way.pop(0).connection)
             self._accepted += 1
             self._negotiations = [*under_way, _Negotiation(connection=client)]
         try:
@@ -319,7 +266,7 @@ class GuardedServer(ThreadedAssociationServer):
             self._drop(request)
 
     def _drop(self, connection: socket.socket) -> None:
-        _shut(connection)
+        close_both_ways(connection)
         connection.close()
         with self._lock:
             self._negotiations = [
@@ -338,10 +285,3 @@ class GuardedServer(ThreadedAssociationServer):
             AssociationServer.server_close(self)
         else:
             self._shared.close()
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return

@@ -215,30 +215,34 @@ class SpoolFiles:
         part = self._tmp / f"{secrets.token_hex(16)}.part"
         try:
             self.require_space(len(content))
-            with part.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self._make_room(target.parent)
+            _write_through(part, content)
             try:
                 part.replace(target)
-            except FileNotFoundError:  # the cleaning took the empty folder away meanwhile
-                self._make_room(target.parent)
+            except FileNotFoundError:
+                # The first of its study; or the cleaning took the empty folder away just now.
+                target.parent.mkdir(exist_ok=True)
+                sync_folder(target.parent.parent)
                 part.replace(target)
             sync_folder(target.parent)
         except OSError as fault:
+            with suppress(OSError):  # of a read-only disk; swept at the next start
+                part.unlink(missing_ok=True)
             raise SpoolError(
                 f"an instance of {len(content)} bytes cannot be written ({fault.strerror}); see "
                 "the disk of the node"
             ) from fault
-        finally:
-            with suppress(OSError):  # of a read-only disk; swept at the next start
-                part.unlink(missing_ok=True)
 
-    def _make_room(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
+
+def _write_through(path: Path, content: bytes) -> None:
+    """Make a file and have its content on the disk; with as few calls of the system as can be."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        written = 0
+        while written < len(content):
+            written += os.write(handle, memoryview(content)[written:])
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sync_folder(folder: Path) -> None:
