@@ -45,7 +45,7 @@ def two_workers(seed, log):
     server = PostgresServer()
     server.start()
     try:
-        return kill_run(seed, 60, server=server, restarts=True, log=log)
+        return kill_run(seed, 200, server=server, restarts=True, log=log)
     finally:
         server.remove()
 
