@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from cestle.anatomy.region_statistics import region_statistics
+from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.rigid_motion import RigidMotion
 from cestle.anatomy.sampling import RegionEstimator
-from cestle.anatomy.slab import slab_average
+from cestle.anatomy.slab import region_on_grid, slab_average
 from cestle.anatomy.slab_registration import Placement, register_to_slices
 from cestle.geometry import Grid
+from cestle.measurement import Side, Structure
+from ellipsoid import Ellipsoid
 from t1 import FLUID, FRAME, GREY, OUTSIDE, WHITE, labelled_head, t1_of, temporal_slab
 
 FOLDER = Path(__file__).parents[2] / ".." / "shared" / "data" / "synthseg-label-maps"
@@ -61,36 +64,40 @@ def _head(number):
 
 
 def _share_lines():
-    """An ellipsoid of the size of a hippocampus, drawn on 1 mm, in a tilted slab."""
-    worst, volumes = [], []
-    for number, tilt in enumerate((-30.0, -10.0, 0.0, 25.0)):
-        centre = np.random.default_rng(number).uniform(-0.5, 0.5, 3)
-        source = Grid(
-            shape=(40, 80, 50),
-            affine=np.array(
-                [[0, 0, 1, -24.5], [0, 1, 0, -39.5], [1, 0, 0, -19.5], [0, 0, 0, 1]], float
-            ),
-            frame_of_reference_uid=FRAME,
-            slice_thickness_mm=1.0,
+    """An ellipsoid of the size of a hippocampus, drawn on 1 mm, in tilted slabs."""
+    source = Grid(
+        shape=(40, 80, 50),
+        affine=np.array(
+            [[0, 0, 1, -24.5], [0, 1, 0, -39.5], [1, 0, 0, -19.5], [0, 0, 0, 1]], float
+        ),
+        frame_of_reference_uid=FRAME,
+        slice_thickness_mm=1.0,
+    )
+    random = np.random.default_rng(7)
+    worst, volumes = {}, {}
+    for _ in range(24):
+        body = Ellipsoid(centre_mm=random.uniform(-0.5, 0.5, 3))
+        target = temporal_slab(random.uniform(-1.0, 1.0, 3), tilt_deg=random.uniform(-37.0, 37.0))
+        true = body.share_of_slab(target)
+        for kind, points in (("of parts of voxels", 4), ("of whole voxels", 1)):
+            region = Region(
+                structure=Structure.HIPPOCAMPUS,
+                side=Side.LEFT,
+                fraction=body.share_of_voxels(source, points),
+                grid=source,
+                source=RegionSource(
+                    form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.3"
+                ),
+            )
+            found = region_on_grid(region, target).fraction
+            worst.setdefault(kind, []).append(np.max(np.abs(found - true)))
+            volumes.setdefault(kind, []).append(abs(found.sum() / true.sum() - 1.0))
+    for kind in worst:
+        yield (
+            f"share of a voxel in an ellipsoid {kind}: largest error {max(worst[kind]):.4f}, "
+            f"mean of the largest {np.mean(worst[kind]):.4f}; volume in the slab "
+            f"{100 * max(volumes[kind]):.2f} %"
         )
-        target = temporal_slab((0.0, 0.0, 1.0), tilt_deg=tilt)
-        found = slab_average(_inside(source, centre, (4, 4, 4)), source, target)
-        true = _inside(target, centre, (33, 4, 4))
-        worst.append(np.max(np.abs(found - true)))
-        volumes.append(found.sum() / true.sum() - 1.0)
-    yield f"share of a voxel in an ellipsoid: largest error {max(worst):.4f}"
-    yield f"volume in the slab: largest error {100 * max(map(abs, volumes)):.2f} %"
-
-
-def _inside(grid, centre, points):
-    """Share of each voxel in an ellipsoid of 16 × 36 × 14 mm, by so many points."""
-    index = np.moveaxis(np.indices(grid.shape), 0, -1).astype(float)
-    total = np.zeros(grid.shape)
-    steps = [(np.arange(count) + 0.5) / count - 0.5 for count in points]
-    for shift in np.array(np.meshgrid(*steps)).reshape(3, -1).T:
-        lps = grid.to_lps(index + shift) - centre
-        total += np.sum((lps / np.array([8.0, 18.0, 7.0])) ** 2, axis=-1) < 1.0
-    return total / np.prod(points)
 
 
 def _registration_lines(heads):

@@ -1,13 +1,18 @@
 """From a fine image to the thick voxels of another grid: averages over each voxel's true box.
 
-Sampling only the centre plane of an 11 mm slab is wrong by up to 84 % in volume; averaging 2 × 2
-points in plane and 11 through the slab keeps the largest error of a voxel's share below 0.03.
+Sampling only the centre plane of an 11 mm slab is wrong by up to 84 % in volume. An image is
+averaged over 2 × 2 points in plane and 11 through the slab, linearly between its voxels. The shares
+of a region are averages over its own voxels, so they are sharpened to what they were averaged from
+and interpolated by a cubic spline, at 3 × 3 points in plane: linearly, the largest error of a
+voxel's share in a body of the size of a hippocampus on 1 mm is 0.05, so 0.023. A region of whole
+voxels holds no such detail; it is interpolated linearly and errs by 0.06 to 0.09.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import laplace, map_coordinates, spline_filter
 
 from cestle.anatomy.regions import Region
 from cestle.errors import GeometryError
@@ -15,6 +20,9 @@ from cestle.geometry import Grid, grid_difference_mm
 from cestle.physics import Bool, Real
 
 IN_PLANE_POINTS: Final = 2
+_IN_PLANE_POINTS_OF_SHARES: Final = 3
+_MARGIN: Final = 6
+"""Empty voxels around a region: beyond them a cubic spline has decayed to less than 0.001."""
 STEP_MM: Final = 1.0
 """Distance of the sample points through the slab, at most."""
 
@@ -42,20 +50,31 @@ def slab_average(values: Real, source: Grid, target: Grid, *, mask: Bool | None 
     """
     require_same_frame(source, target, name="the anatomical series")
     chosen = np.ones(target.shape, dtype=np.bool_) if mask is None else mask
+
+    def value_at(lps: Real) -> Real:
+        found: Real = map_coordinates(
+            values, source.to_index(lps).T, order=1, mode="grid-constant", cval=0.0
+        )
+        return found
+
+    return _box_average(value_at, target, chosen, IN_PLANE_POINTS)
+
+
+def _box_average(
+    value_at: Callable[[Real], Real], target: Grid, chosen: Bool, in_plane: int
+) -> Real:
+    """Average what is known at places [mm, N × 3] over the boxes of the chosen voxels."""
     index = np.argwhere(chosen).astype(np.float64)
     through = max(1, round(target.slice_thickness_mm / STEP_MM))
     slab_share = target.slice_thickness_mm / target.spacing_mm[0]
     total = np.zeros(len(index))
     for slice_shift in _midpoints(through) * slab_share:
-        for row_shift in _midpoints(IN_PLANE_POINTS):
-            for column_shift in _midpoints(IN_PLANE_POINTS):
+        for row_shift in _midpoints(in_plane):
+            for column_shift in _midpoints(in_plane):
                 shift = np.array([slice_shift, row_shift, column_shift])
-                lps = target.to_lps(index + shift)
-                total += map_coordinates(
-                    values, source.to_index(lps).T, order=1, mode="constant", cval=0.0
-                )
+                total += value_at(target.to_lps(index + shift))
     average = np.zeros(target.shape)
-    average[chosen] = total / (through * IN_PLANE_POINTS**2)
+    average[chosen] = total / (through * in_plane**2)
     return average
 
 
@@ -82,7 +101,9 @@ def region_on_grid(region: Region, target: Grid) -> Region:
     require_same_frame(region.grid, target, name=f"the region {region.name}")
     if region.grid.shape == target.shape and grid_difference_mm(region.grid, target) < 0.05:
         return region
-    fraction = slab_average(region.fraction, region.grid, target, mask=_reach(region, target))
+    fraction = _box_average(
+        _share_at(region), target, _reach(region, target), _IN_PLANE_POINTS_OF_SHARES
+    )
     return Region(
         structure=region.structure,
         side=region.side,
@@ -90,6 +111,32 @@ def region_on_grid(region: Region, target: Grid) -> Region:
         grid=target,
         source=region.source,
     )
+
+
+def _share_at(region: Region) -> Callable[[Real], Real]:
+    """The share of a region at places [mm, N × 3]; it may overshoot 0 and 1 a little."""
+    inside = np.argwhere(region.fraction > 0.0)
+    if len(inside) == 0:
+        return lambda lps: np.zeros(len(lps))
+    first, last = inside.min(axis=0), inside.max(axis=0)
+    box = tuple(slice(start, stop + 1) for start, stop in zip(first, last, strict=True))
+    # A grid may end where the region does: what is beyond it is empty, not unknown.
+    shares = np.pad(region.fraction[box].astype(np.float64), _MARGIN)
+    order = 1
+    if np.any((shares > 0.0) & (shares < 1.0)):
+        order = 3
+        # An average over a voxel of width h exceeds the value at its centre by h²/24 times the
+        # second derivative along each axis, to the fourth order.
+        shares = spline_filter(shares - laplace(shares, mode="constant") / 24.0, order=order)
+
+    def share_at(lps: Real) -> Real:
+        index = region.grid.to_index(lps) - first + _MARGIN
+        found: Real = map_coordinates(
+            shares, index.T, order=order, mode="constant", cval=0.0, prefilter=False
+        )
+        return found
+
+    return share_at
 
 
 def require_same_frame(a: Grid, b: Grid, *, name: str) -> None:

@@ -1,5 +1,7 @@
 """Shares of thick voxels against analytic volumes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from cestle.anatomy.slab import region_on_grid, slab_average
 from cestle.errors import GeometryError, NumericalError
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
+from ellipsoid import Ellipsoid
 from unit.builders import axial_grid
 
 FINE = axial_grid(shape=(60, 60, 60), spacing=(1.0, 1.0, 1.0))
@@ -53,6 +56,42 @@ def test_shares_sum_to_the_volume_inside_the_slab(tilt):
     expected = 2.0 * np.pi * (radius**2 * half - half**3 / 3.0)
     measured = placed.fraction.sum() * 1.72**2 * 11.0
     assert measured == pytest.approx(expected, rel=0.01)
+
+
+def drawn(body, grid, points):
+    return Region(
+        structure=Structure.HIPPOCAMPUS,
+        side=Side.LEFT,
+        fraction=body.share_of_voxels(grid, points),
+        grid=grid,
+        source=SOURCE,
+    )
+
+
+@pytest.mark.parametrize("tilt", [0.0, -27.0, 36.0])
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.5])
+def test_the_share_of_every_voxel(tilt, shift):
+    """No voxel is off by 0.03 from the share in an ellipsoid of a hippocampus' size."""
+    body = Ellipsoid(centre_mm=np.array([shift, -shift, shift / 2.0]))
+    target = oblique(tilt)
+    found = region_on_grid(drawn(body, FINE, 4), target).fraction
+    assert np.abs(found - body.share_of_slab(target)).max() < 0.03
+
+
+@pytest.mark.parametrize("points", [1, 4], ids=["whole voxels", "parts of voxels"])
+def test_a_grid_that_ends_with_the_region_loses_nothing(points):
+    """Slices without content may be left out of a SEG: the shares are the same without them."""
+    region = drawn(Ellipsoid(centre_mm=np.zeros(3)), FINE, points)
+    inside = np.argwhere(region.fraction > 0.0)
+    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    affine = FINE.affine.copy()
+    affine[:3, 3] = FINE.to_lps(low.astype(float))
+    box = region.fraction[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+    tight = replace(region, fraction=box, grid=replace(FINE, shape=box.shape, affine=affine))
+    target = oblique(-27.0)
+    np.testing.assert_allclose(
+        region_on_grid(tight, target).fraction, region_on_grid(region, target).fraction, atol=1e-12
+    )
 
 
 def test_region_outside_the_slab_has_no_share():
