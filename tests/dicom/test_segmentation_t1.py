@@ -8,7 +8,9 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from cestle.anatomy.regions import RegionClass, RegionForm, RegionSource
+from cestle.anatomy.regions import Region, RegionClass, RegionForm, RegionSource
+from cestle.anatomy.rigid_motion import RigidMotion
+from cestle.anatomy.slab import region_on_grid
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
 from cestle.dicom.facts import facts_from_dataset
@@ -18,6 +20,8 @@ from cestle.dicom.segmentation_t1 import check_places
 from cestle.errors import LateralityError
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
+from cestle.phantom.head import REGION_LABELS
+from cestle.phantom.study import SimulationSettings, simulate
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
 from cestle.study.inputs import ScalarImage
 from cestle.study.region_origin import previous_result, recognise_returned
@@ -26,6 +30,7 @@ from peers import run
 from phantoms import analysis_builder as build
 from phantoms.output_sets import WrittenSet
 from phantoms.source_builder import source_image, sources
+from phantoms.synthetic import inputs_of
 from reading import shipped_rules
 from unit.builders import box_region
 
@@ -250,3 +255,85 @@ def test_the_order_of_frames_plays_no_part(made, tmp_path):
         assert np.abs(one.fraction - straight[name].fraction).max() < 1e-6
         assert np.allclose(one.grid.affine, straight[name].grid.affine)
     assert hd.seg.segread(tmp_path / "shuffled.dcm").number_of_segments == 4
+
+
+@pytest.fixture(scope="module")
+def displaced(tmp_path_factory):
+    """Objects of a head that went by a known motion between T1 and CEST; regions by true place."""
+    study = simulate(SimulationSettings(seed=7, snr=100.0))
+    cest, true = (
+        replace(grid, frame_of_reference_uid=build.FRAME_UID)
+        for grid in (study.cest_grid, study.t1_grid)
+    )
+    motion = RigidMotion.about(
+        np.array([0.0, 28.0, -12.0]),
+        shift_mm=np.array([0.5, -1.0, 3.5]),
+        rotation_deg=np.array([1.0, 0.5, 0.0]),
+    )
+    stated = motion.inverse().move_grid(true)
+    here = tuple(
+        Region(
+            structure=structure,
+            side=side,
+            fraction=(study.t1_labels == label).astype(float),
+            grid=true,
+            source=ATLAS,
+        )
+        for (structure, side), label in REGION_LABELS.items()
+    )
+    inputs = inputs_of(study, tuple(replace(one, grid=stated) for one in here))
+    inputs = replace(
+        inputs,
+        study_instance_uid=build.STUDY_UID,
+        saturation=replace(inputs.saturation, grid=cest),
+        fields=replace(inputs.fields, grid=cest),
+        anatomy=replace(inputs.anatomy, grid=stated),
+    )
+    provenance = Provenance(software_version="0.1.0", templates_version="t", revision=1)
+    settings = AnalysisSettings(tissue_from_t1=False, registered=False)
+    images = tuple(
+        source_image(stated, 3, number + 1, index=number) for number in range(stated.shape[0])
+    )
+    made = WrittenSet(
+        tmp_path_factory.mktemp("displaced"),
+        analyse_study(inputs, settings, provenance),
+        sources(cest) | {"t1_3d": images},
+        templates=SHIPPED,
+    )
+    assert made.results.t1_place.placement == "corrected"
+    return made, {one.name: one for one in here}, stated, cest
+
+
+def test_on_a_moved_t1_the_regions_stay_where_its_own_voxels_are(displaced):
+    """A person corrects outlines over the T1 as the archive shows it, so they lie by its header."""
+    made, here, stated, _ = displaced
+    found = read_back(made.files["segmentation_t1"][0])
+    assert set(found) == set(here)
+    for name, one in found.items():
+        voxels = np.argwhere(here[name].fraction > 0.0).astype(float)
+        assert np.abs(one.centroid_lps_mm - stated.to_lps(voxels).mean(axis=0)).max() < 0.01
+        assert one.volume_mm3 == pytest.approx(here[name].volume_mm3, rel=1e-6)
+
+
+def on_lattice(region, grid):
+    """Shares on a grid that the voxels of a region belong to."""
+    inside = np.argwhere(region.fraction > 0.0)
+    exact = grid.to_index(region.grid.to_lps(inside.astype(float)))
+    assert np.abs(exact - np.rint(exact)).max() < 0.02
+    shares = np.zeros(grid.shape)
+    shares[tuple(np.rint(exact).astype(int).T)] = region.fraction[tuple(inside.T)]
+    return shares
+
+
+def test_on_the_cest_slice_the_regions_lie_where_the_head_was(displaced):
+    """The shares that were averaged are those of the true place, not of the T1's header."""
+    made, here, stated, cest = displaced
+    found = read_back(made.files["segmentation"][0])
+    for name, one in found.items():
+        shares = on_lattice(one, cest)
+        true, header = (
+            region_on_grid(replace(here[name], grid=grid), cest).fraction
+            for grid in (here[name].grid, stated)
+        )
+        assert np.abs(header - true).sum() > 0.15 * true.sum()
+        assert np.abs(shares - true).sum() < 0.3 * np.abs(header - true).sum()

@@ -161,7 +161,10 @@ class StudyAnalysis:
     Parameters
     ----------
     inputs
-        What was analysed.
+        What was analysed, everything where its headers say.
+    placed
+        The same with the T1, and the regions on it, where they were used: moved when their place
+        in the CEST slices was found.
     glucest
         The map; None when it could not be computed.
     regions
@@ -179,6 +182,7 @@ class StudyAnalysis:
     """
 
     inputs: StudyInputs
+    placed: StudyInputs
     glucest: GluCestMap | None
     regions: tuple[Region, ...]
     underlay: Real | None
@@ -329,6 +333,7 @@ def analyse_study(
     )
     return StudyAnalysis(
         inputs=inputs,
+        placed=place.inputs,
         glucest=glucest,
         regions=regions,
         underlay=underlay,

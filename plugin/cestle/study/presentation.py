@@ -372,13 +372,16 @@ def field_contents(
 
 
 def _slice_place(analysis: StudyAnalysis) -> SlicePlace | None:
-    """The T1 through the left hippocampus, or through what is there, with the slices."""
-    anatomy, glucest = analysis.inputs.anatomy, analysis.glucest
+    """The T1 through the left hippocampus, or through what is there, with the slices.
+
+    The T1 lies where it was used, so that the lines cross what the slices hold.
+    """
+    anatomy, glucest = analysis.placed.anatomy, analysis.glucest
     if anatomy is None or glucest is None or min(anatomy.grid.shape) < _LEAST_VOXELS:
         return None
     if anatomy.grid.frame_of_reference_uid != glucest.grid.frame_of_reference_uid:
         return None
-    drawn = sorted(analysis.inputs.regions, key=lambda one: one.name != "hippocampus_left")
+    drawn = sorted(analysis.placed.regions, key=lambda one: one.name != "hippocampus_left")
     middle = anatomy.grid.to_lps((np.array(anatomy.grid.shape) - 1.0) / 2.0)
     x_mm = float(drawn[0].centroid_lps_mm[0] if drawn else middle[0])
     return SlicePlace(values=anatomy.values, grid=anatomy.grid, slices=glucest.grid, x_mm=x_mm)

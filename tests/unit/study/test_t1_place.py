@@ -8,15 +8,19 @@ import pytest
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.rigid_motion import RigidMotion
 from cestle.anatomy.slab_registration import Placement
+from cestle.config.reporting import load_template_set
+from cestle.config.templates import TemplateFolder
 from cestle.gates import Verdict
 from cestle.phantom.head import REGION_LABELS
 from cestle.phantom.study import SimulationSettings, simulate
 from cestle.study.analysis import AnalysisSettings, Provenance, analyse_study
+from cestle.study.presentation import PatientBanner, build_page
 from cestle.study.t1_place import drawn_on_slices, t1_in_place
 from phantoms.synthetic import inputs_of
 
 SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.4")
 PROVENANCE = Provenance(software_version="0", templates_version="0", revision=1)
+PRESENTATION = load_template_set(TemplateFolder.default()).presentation
 INDICES = ("dai_glu_h_epi", "dai_glu_a_epi")
 CENTRE_MM = np.array([0.0, 28.0, -12.0])
 MOTION = RigidMotion.about(
@@ -67,13 +71,22 @@ def at_rest(inputs):
 
 
 @pytest.fixture(scope="module")
-def moved(inputs):
-    return analyse(displaced(inputs))
+def moved_analysis(inputs):
+    return analysis_of(displaced(inputs))
+
+
+@pytest.fixture(scope="module")
+def moved(moved_analysis):
+    return moved_analysis.results
+
+
+def analysis_of(inputs, **settings):
+    settings = {"tissue_from_t1": False} | settings
+    return analyse_study(inputs, AnalysisSettings(**settings), PROVENANCE)
 
 
 def analyse(inputs, **settings):
-    settings = {"tissue_from_t1": False} | settings
-    return analyse_study(inputs, AnalysisSettings(**settings), PROVENANCE).results
+    return analysis_of(inputs, **settings).results
 
 
 def index(results, name="dai_glu_h_epi"):
@@ -102,6 +115,23 @@ def test_motion_between_t1_and_cest_is_taken_back(moved, at_rest):
     for roi, other in zip(moved.glucest.rois.values(), at_rest.glucest.rois.values(), strict=True):
         assert roi.volume_in_slab_mm3 == pytest.approx(other.volume_in_slab_mm3, rel=0.1)
     assert moved.to_json()["t1_registration"]["placement"] == "corrected"
+
+
+def test_the_slice_is_shown_on_the_t1_where_it_was_found(inputs, moved_analysis):
+    """The sagittal picture has the T1 at the true place of the head, with the slices as stated."""
+    shown = build_page(moved_analysis, PRESENTATION, PatientBanner()).slice_place
+    head = np.argwhere(inputs.anatomy.values > 0.2 * inputs.anatomy.values.max())[::997].astype(
+        float
+    )
+    true, stated = (
+        grid.to_lps(head) for grid in (inputs.anatomy.grid, displaced(inputs).anatomy.grid)
+    )
+    found = shown.grid.to_lps(head)
+    assert np.median(np.linalg.norm(stated - true, axis=1)) > 2.5
+    assert np.median(np.linalg.norm(found - true, axis=1)) < 1.0
+    assert shown.slices is moved_analysis.glucest.grid
+    left = next(one for one in inputs.regions if one.name == "hippocampus_left")
+    assert shown.x_mm == pytest.approx(left.centroid_lps_mm[0], abs=0.6)
 
 
 def test_a_large_change_of_an_index_warns(moved):
