@@ -17,6 +17,12 @@ _HALO_PX: Final = 3.5
 _DASH_PX: Final = (6.0, 3.0)
 _DOT_PX: Final = {Structure.HIPPOCAMPUS: (2.5, 3.5), Structure.AMYGDALA: (2.5, 6.5)}
 _DOT_LINE_PX: Final = 2.5
+_REACH: Final = 0.2
+"""Share of a voxel at the faint line: what is within it takes part in the mean."""
+_LEAST_DISTANCE: Final = 0.05
+"""Between the shares at both lines, below which the faint one would lie on the other."""
+_REACH_PX: Final = 1.25
+_REACH_OPACITY: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +70,24 @@ def outlines(fraction: Real) -> list[Real]:
         Lines of (column, row) voxel coordinates, each of shape (n, 2). The level is one half;
         for a region that fills no voxel by half, it is half of its greatest share.
     """
-    peak = float(fraction.max(initial=0.0))
-    if peak <= 0.0:
-        return []
-    padded = np.pad(fraction, 1)
-    lines = contourpy.contour_generator(z=padded).lines(min(0.5, 0.5 * peak))
+    level = _level(fraction)
+    return _contours(fraction, level) if level > 0.0 else []
+
+
+def reach(fraction: Real) -> list[Real]:
+    """Lines around the voxels of which a region holds a fifth or more, as `outlines`.
+
+    None where they would lie on the outline or within it.
+    """
+    return _contours(fraction, _REACH) if _level(fraction) >= _REACH + _LEAST_DISTANCE else []
+
+
+def _level(fraction: Real) -> float:
+    return min(0.5, 0.5 * float(fraction.max(initial=0.0)))
+
+
+def _contours(fraction: Real, level: float) -> list[Real]:
+    lines = contourpy.contour_generator(z=np.pad(fraction, 1)).lines(level)
     return [np.asarray(line, dtype=np.float64) - 1.0 for line in lines]
 
 
@@ -84,7 +103,7 @@ def draw_outline(
     """Draw the outline of one region onto a panel.
 
     The amygdala's is dashed. Outlines that nobody verified are dotted, the amygdala's with wider
-    gaps.
+    gaps. A faint line shows how far the shares of voxels reach that take part in the mean.
 
     Parameters
     ----------
@@ -101,6 +120,8 @@ def draw_outline(
     verified
         Whether the line is a firm one.
     """
+    faint = _mask(picture.size, [frame.to_pixels(line) for line in reach(fraction)], _REACH_PX)
+    picture.paste(color, mask=faint.point(lambda value: round(_REACH_OPACITY * value)))
     lines = [frame.to_pixels(line) for line in outlines(fraction)]
     shown = lines
     if not verified:

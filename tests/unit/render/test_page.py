@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cestle.config.reporting import load_template_set
 from cestle.config.templates import TemplateFolder
@@ -25,7 +26,7 @@ from cestle.render.content import MapContent, ShownRegion
 from cestle.render.figures import png_bytes, render_figure
 from cestle.render.lettering import Typeface
 from cestle.render.orientation import orientation_of
-from cestle.render.outline import outlines
+from cestle.render.outline import Frame, draw_outline, outlines, reach
 from cestle.render.page import render_page
 from cestle.render.panels import main_slice, map_panel, shown_plane, side_frames, slices_to_show
 from cestle.study.presentation import BannerPolicy, PatientBanner, build_page
@@ -129,6 +130,36 @@ def test_outline_lies_at_one_half():
     fraction[:, :8], fraction[:, 8] = 1.0, 0.5
     columns = np.concatenate(outlines(fraction))[:, 0]
     assert columns.max() == pytest.approx(8.0, abs=1e-6)
+
+
+def soft_edge():
+    """Shares that fall from 1 to 0 over ten columns, the last of them at column 20."""
+    return np.broadcast_to(np.clip((20.0 - np.arange(40.0)) / 10.0, 0.0, 1.0), (30, 40))
+
+
+def test_the_faint_line_lies_at_one_fifth():
+    """Beyond the outline, where the share of a voxel is 0.2."""
+    for lines, share in ((outlines(soft_edge()), 0.5), (reach(soft_edge()), 0.2)):
+        columns, rows = np.concatenate(lines).T
+        edge = columns[(rows > 1.0) & (rows < 28.0) & (columns > 5.0)]
+        np.testing.assert_allclose(edge, 20.0 - 10.0 * share, atol=1e-6)
+
+
+@pytest.mark.parametrize(("peak", "shown"), [(1.0, True), (0.6, True), (0.4, False), (0.1, False)])
+def test_the_faint_line_is_never_within_the_outline(peak, shown):
+    """A region whose outline lies near a fifth or below has that one line only."""
+    assert bool(reach(peak * soft_edge())) is shown
+
+
+def test_the_faint_line_is_fainter_than_the_outline():
+    """Both are in the picture, the outline in full colour."""
+    frame = Frame(first_row=0, first_column=0, rows=30, columns=40, scale=(8.0, 8.0))
+    picture = Image.new("RGB", frame.size)
+    draw_outline(picture, soft_edge(), frame, (200, 100, 0), Structure.HIPPOCAMPUS)
+    row = np.asarray(picture)[120, :, 0].astype(int)
+    outline, faint = round(8 * 15.5), round(8 * 18.5)
+    assert row[outline - 3 : outline + 4].max() > 180
+    assert 40 < row[faint - 3 : faint + 4].max() < 140
 
 
 def test_a_faint_region_still_has_an_outline():
