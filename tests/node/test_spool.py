@@ -104,6 +104,26 @@ def test_a_write_that_fails_leaves_nothing(intake, files, journal):
     assert journal.instances("1.2.3") == ()
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["new", "known"])
+def test_a_file_that_cleaning_takes_before_its_row_is_written_again(
+    intake, files, journal, monkeypatch, before
+):
+    """Cleaning sees no row and removes the file; what is answered with Success is on the disk."""
+    one = received()
+    if before:
+        intake.store(one)
+    path, record = files.path(one.study_instance_uid, one.sha256), journal.record_arrival
+
+    def cleaned_first(*arguments, **keywords):
+        files.remove(path.relative_to(files.instances).as_posix())
+        return record(*arguments, **keywords)
+
+    monkeypatch.setattr(journal, "record_arrival", cleaned_first)
+    intake.store(one)
+    assert path.read_bytes() == one.content
+    assert journal.knows(one.sop_instance_uid, one.sha256)
+
+
 def test_equal_content_is_one_instance_and_no_reason_to_compute(intake, journal):
     """The same content twice is one row; it opens no collection again."""
     intake.store(received())

@@ -133,7 +133,9 @@ class Intake:
             ),
             wanted=f"sent to {self.redo_ae_title}" if redo else "",
         )
-        if known and not path.is_file():  # removed by age between the look and the record
+        if not path.is_file():
+            # Removed by age between the look and the record. What was just written is at risk
+            # too: it has no row yet, and may be of an instance whose row was taken a moment ago.
             self.files.keep(received.content, study_instance_uid=study, sha256=received.sha256)
         self.arrived(arrival)
         _log.debug("instance kept", study=study, sop_instance_uid=received.sop_instance_uid)
