@@ -5,11 +5,18 @@ volume with one slice.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cestle.errors import GeometryError
 from cestle.physics import Real
+
+Indices = npt.NDArray[np.int64]
+
+_SAME_VOXEL: Final = 0.05
+"""Distance of centres, in voxels, up to which they are those of one voxel."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +136,29 @@ def in_patient_order(grid: Grid) -> tuple[Grid, StorageOrder]:
     return turned, StorageOrder(
         swapped=swapped, flipped=(bool(flips[0]), bool(flips[1]), bool(flips[2]))
     )
+
+
+def same_voxels(index: Indices, a: Grid, b: Grid) -> Indices | None:
+    """Where voxels of one grid are in another that has the same lattice.
+
+    Parameters
+    ----------
+    index
+        Voxels of `a`, shape (n, 3).
+    a, b
+        Grids of one frame of reference; either may be a part of the other, or be stored in
+        another direction.
+
+    Returns
+    -------
+        Their indices in `b`, which may lie outside its shape; None when the grids have voxels of
+        different sizes, or centres that do not coincide within a twentieth of a voxel.
+    """
+    if not np.allclose(a.spacing_mm, b.spacing_mm, atol=1e-3):
+        return None
+    exact = b.to_index(a.to_lps(index.astype(np.float64)))
+    nearest = np.rint(exact).astype(np.int64)
+    return None if np.any(np.abs(exact - nearest) > _SAME_VOXEL) else nearest
 
 
 def grid_difference_mm(a: Grid, b: Grid) -> float:

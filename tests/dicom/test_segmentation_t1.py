@@ -331,6 +331,7 @@ def test_on_the_cest_slice_the_regions_lie_where_the_head_was(displaced):
     found = read_back(made.files["segmentation"][0])
     for name, one in found.items():
         shares = on_lattice(one, cest)
+        np.testing.assert_allclose(region_on_grid(one, cest).fraction, shares, atol=1e-6)
         true, header = (
             region_on_grid(replace(here[name], grid=grid), cest).fraction
             for grid in (here[name].grid, stated)

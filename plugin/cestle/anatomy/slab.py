@@ -16,7 +16,7 @@ from scipy.ndimage import laplace, map_coordinates, spline_filter
 
 from cestle.anatomy.regions import Region
 from cestle.errors import GeometryError
-from cestle.geometry import Grid, grid_difference_mm
+from cestle.geometry import Grid, Indices, grid_difference_mm, same_voxels
 from cestle.physics import Bool, Real
 
 IN_PLANE_POINTS: Final = 2
@@ -90,8 +90,8 @@ def region_on_grid(region: Region, target: Grid) -> Region:
 
     Returns
     -------
-        The region on `target`. A region drawn on that very grid is returned unmoved; all shares
-        are 0 when it does not meet the slab.
+        The region on `target`. What was drawn on voxels of that grid, or of a part of it, keeps
+        its shares; all shares are 0 when the region does not meet the slab.
 
     Raises
     ------
@@ -101,9 +101,21 @@ def region_on_grid(region: Region, target: Grid) -> Region:
     require_same_frame(region.grid, target, name=f"the region {region.name}")
     if region.grid.shape == target.shape and grid_difference_mm(region.grid, target) < 0.05:
         return region
-    fraction = _box_average(
-        _share_at(region), target, _reach(region, target), _IN_PLANE_POINTS_OF_SHARES
-    )
+    inside = np.argwhere(region.fraction > 0.0)
+    fraction = np.zeros(target.shape)
+    if len(inside):
+        own = same_voxels(inside, region.grid, target)
+        if own is None:
+            extent = (inside.min(axis=0), inside.max(axis=0))
+            fraction = _box_average(
+                _share_at(region, extent),
+                target,
+                _reach(region.grid, extent, target),
+                _IN_PLANE_POINTS_OF_SHARES,
+            )
+        else:
+            within = np.all((own >= 0) & (own < np.array(target.shape)), axis=1)
+            fraction[tuple(own[within].T)] = region.fraction[tuple(inside[within].T)]
     return Region(
         structure=region.structure,
         side=region.side,
@@ -113,12 +125,9 @@ def region_on_grid(region: Region, target: Grid) -> Region:
     )
 
 
-def _share_at(region: Region) -> Callable[[Real], Real]:
+def _share_at(region: Region, extent: tuple[Indices, Indices]) -> Callable[[Real], Real]:
     """The share of a region at places [mm, N × 3]; it may overshoot 0 and 1 a little."""
-    inside = np.argwhere(region.fraction > 0.0)
-    if len(inside) == 0:
-        return lambda lps: np.zeros(len(lps))
-    first, last = inside.min(axis=0), inside.max(axis=0)
+    first, last = extent
     box = tuple(slice(start, stop + 1) for start, stop in zip(first, last, strict=True))
     # A grid may end where the region does: what is beyond it is empty, not unknown.
     shares = np.pad(region.fraction[box].astype(np.float64), _MARGIN)
@@ -160,15 +169,12 @@ def _midpoints(count: int) -> Real:
     return (np.arange(count) + 0.5) / count - 0.5
 
 
-def _reach(region: Region, target: Grid) -> Bool:
-    """Target voxels whose box may touch the region's bounding box."""
+def _reach(grid: Grid, extent: tuple[Indices, Indices], target: Grid) -> Bool:
+    """Target voxels whose box may touch a part of a grid."""
     mask = np.zeros(target.shape, dtype=np.bool_)
-    inside = np.argwhere(region.fraction > 0.0)
-    if len(inside) == 0:
-        return mask
-    low, high = inside.min(axis=0) - 1.0, inside.max(axis=0) + 1.0
+    low, high = extent[0] - 1.0, extent[1] + 1.0
     corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1).T
-    index = target.to_index(region.grid.to_lps(corners))
+    index = target.to_index(grid.to_lps(corners))
     first = np.floor(index.min(axis=0)).astype(int) - 1
     last = np.ceil(index.max(axis=0)).astype(int) + 2
     box = tuple(slice(max(start, 0), max(stop, 0)) for start, stop in zip(first, last, strict=True))

@@ -1,18 +1,12 @@
 """Regions on small grids: a share for each voxel of a whole head would fill the memory."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cestle.anatomy.regions import Region
-from cestle.geometry import Grid
+from cestle.geometry import Grid, Indices, same_voxels
 from cestle.physics import Real
-
-Indices = npt.NDArray[np.int64]
-
-_SAME_VOXEL: Final = 0.05
 
 
 def cut_to_size(fraction: Real, grid: Grid) -> tuple[Real, Grid]:
@@ -97,10 +91,8 @@ def _claimed_twice(a: Region, b: Region) -> tuple[Indices, Indices]:
     nothing = inside[:0]
     if a.grid.frame_of_reference_uid != b.grid.frame_of_reference_uid:
         return nothing, nothing
-    index = b.grid.to_index(a.grid.to_lps(inside.astype(np.float64)))
-    nearest = np.rint(index).astype(np.int64)
-    same_size = np.allclose(a.grid.spacing_mm, b.grid.spacing_mm, atol=1e-3)
-    if not same_size or np.any(np.abs(index - nearest) > _SAME_VOXEL):
+    nearest = same_voxels(inside, a.grid, b.grid)
+    if nearest is None:
         return nothing, nothing
     within = np.all((nearest >= 0) & (nearest < np.array(b.grid.shape)), axis=1)
     inside, nearest = inside[within], nearest[within]

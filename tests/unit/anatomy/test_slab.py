@@ -8,6 +8,7 @@ import pytest
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.sampling import region_statistic, weighted_quantile
 from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.dicom.region_grids import cut_to_size
 from cestle.errors import GeometryError, NumericalError
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
@@ -109,6 +110,54 @@ def test_region_on_the_map_grid_is_not_moved():
     target = oblique(-27.0)
     region = region_on_grid(ball(10.0), target)
     assert region_on_grid(region, target) is region
+
+
+def painted(target):
+    """A region drawn by hand on a CEST slice: whole voxels, and one at the border of the image."""
+    shares = np.zeros(target.shape)
+    shares[0, 8:18, 10:18] = 1.0
+    shares[0, 8, 10:18] = 0.25
+    shares[0, 20, 0] = 1.0
+    return Region(
+        structure=Structure.HIPPOCAMPUS, side=Side.LEFT, fraction=shares, grid=target, source=SOURCE
+    )
+
+
+def test_a_region_drawn_on_a_slice_and_cut_to_its_size_keeps_its_shares():
+    """A part of the slice's voxels, with an empty rim around it that reaches beyond the slice."""
+    target = oblique(-27.0)
+    region = painted(target)
+    fraction, grid = cut_to_size(region.fraction, target)
+    assert grid.shape != target.shape
+    found = region_on_grid(replace(region, fraction=fraction, grid=grid), target)
+    np.testing.assert_array_equal(found.fraction, region.fraction)
+
+
+def test_a_region_drawn_on_a_slice_that_is_stored_the_other_way_keeps_its_shares():
+    """Columns that run to the other side are the same voxels."""
+    target = oblique(-27.0)
+    region = painted(target)
+    affine = target.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * (target.shape[2] - 1)
+    affine[:3, 2] *= -1.0
+    turned = replace(
+        region, fraction=np.flip(region.fraction, 2), grid=replace(target, affine=affine)
+    )
+    np.testing.assert_array_equal(region_on_grid(turned, target).fraction, region.fraction)
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale"), [((0.0, 0.0, 0.5), 1.0), ((0.5, 0.0, 0.0), 1.0), ((0.0, 0.0, 0.0), 2.0)]
+)
+def test_other_voxels_are_averaged(shift, scale):
+    """Half a voxel aside, or voxels of twice the width, are not the same voxels."""
+    target = oblique(-27.0)
+    affine = target.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array(shift)
+    affine[:3, 2] *= scale
+    region = painted(target)
+    found = region_on_grid(replace(region, grid=replace(target, affine=affine)), target)
+    assert np.abs(found.fraction - region.fraction).max() > 0.1
 
 
 def test_other_frame_of_reference_is_refused():
