@@ -6,7 +6,7 @@ that gives counts; others are added to `SCENARIOS`.
 """
 
 import importlib.metadata
-import platform
+import os
 import sqlite3
 import sys
 import tempfile
@@ -91,13 +91,13 @@ def main(seed, number=None):
 
 def _table(rows, seed):
     versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ("cestle", "dbos", "SQLAlchemy", "psycopg", "pynetdicom")
+        f"{name} {importlib.metadata.version(name)}" for name in ("SQLAlchemy", "psycopg")
     )
+    machine = "; ".join(" ".join(line.split()) for line in describe())
     lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d}, seed {seed}, Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, {versions}.",
-        *describe(),
+        f"Measured {datetime.now(UTC):%Y-%m-%d}, seed {seed}, load average "
+        f"{os.getloadavg()[2]:.1f} at the end; {machine}, SQLite {sqlite3.sqlite_version}, "
+        f"{versions}.",
         "",
         "| scenario | kills | studies | instances acknowledged | lost | altered | studies stuck "
         "| results | UIDs with two contents, or none planned | objects sent twice | takeovers "
