@@ -18,7 +18,7 @@ _DASH_PX: Final = (6.0, 3.0)
 _DOT_PX: Final = {Structure.HIPPOCAMPUS: (2.5, 3.5), Structure.AMYGDALA: (2.5, 6.5)}
 _DOT_LINE_PX: Final = 2.5
 _REACH: Final = 0.2
-"""Share of a voxel at the faint line: what is within it takes part in the mean."""
+"""Share of a voxel at the faint line; voxels beyond it count for little."""
 _LEAST_DISTANCE: Final = 0.05
 """Between the shares at both lines, below which the faint one would lie on the other."""
 _REACH_PX: Final = 1.25
@@ -103,7 +103,7 @@ def draw_outline(
     """Draw the outline of one region onto a panel.
 
     The amygdala's is dashed. Outlines that nobody verified are dotted, the amygdala's with wider
-    gaps. A faint line shows how far the shares of voxels reach that take part in the mean.
+    gaps. A faint line shows how far voxels reach that count for less than a half.
 
     Parameters
     ----------
