@@ -5,7 +5,7 @@ program's (HippoDeep), not a person's.
 """
 
 import multiprocessing
-import resource
+import os
 import time
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from cestle.anatomy.slab import region_on_grid
 from cestle.config.atlas import load_atlas_template
 from cestle.errors import CestleError
 from cestle.measurement import Side, Structure
+from cestle.service.computation import largest_resident_mib
 from cestle.study.fluid import MOST_FLUID
 from t1 import FRAME, labelled_head, t1_of, temporal_slab, volume
 
@@ -202,5 +203,6 @@ def _measured():
     return (
         time.perf_counter() - wall,
         time.process_time() - cpu,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+        # not by `getrusage`, which counts what the parent held before it started this process
+        largest_resident_mib(os.getpid()),
     )

@@ -201,7 +201,7 @@ class Computation:
                 try:
                     code = child.wait(_LOOK_SECONDS)
                 except subprocess.TimeoutExpired:
-                    peak = max(peak, _resident_mib(child.pid))
+                    peak = max(peak, largest_resident_mib(child.pid))
                 if self.stopping.is_set():
                     note = "the node stops"
                 elif time.monotonic() > deadline:
@@ -287,7 +287,7 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     child.wait()
 
 
-def _resident_mib(pid: int) -> float:
+def largest_resident_mib(pid: int) -> float:
     """Largest resident memory of a process so far [MiB]; 0 where that cannot be known."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
