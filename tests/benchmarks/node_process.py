@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -17,6 +18,9 @@ NAMES = {
     "cestle.service.child": "computing child",
     "serve": "worker",
 }
+
+_SECONDS = 0.5
+"""Between two looks: seldom, since each takes time from what is measured beside it."""
 
 
 class Watched:
@@ -35,19 +39,25 @@ class Watched:
         self._thread.join()
 
     def _loop(self):
-        while not self._stopping.wait(0.05):
+        while not self._stopping.wait(_SECONDS):
             try:
                 for one in [self._root, *self._root.children(recursive=True)]:
                     self._note(one)
-            except psutil.Error:
+            except (psutil.Error, OSError):
                 continue
 
     def _note(self, process):
         command = " ".join(process.cmdline())
         kind = next((name for part, name in NAMES.items() if part in command), None)
         if kind:
-            rss = process.memory_info().rss / 2**20
-            self.peaks[kind] = max(rss, self.peaks.get(kind, 0.0))
+            peak = _peak_mib(process.pid)
+            self.peaks[kind] = max(peak, self.peaks.get(kind, 0.0))
+
+
+def _peak_mib(pid):
+    """Largest resident memory of a process so far, as the kernel has kept it [MiB]."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0) / 1024
 
 
 @contextmanager
