@@ -14,33 +14,9 @@ from cestle.net.instances import describe_file
 from cestle.net.listener import Listener
 from cestle.net.secure import server_context
 from cestle.net.sender import echo, send_instances
+from net.certificates import issue, openssl, tls_section
 from net.raw_client import association_request
 from node.rig import need_program, node_config, run_dcmtk, write_instance
-
-
-def tls_section(folder):
-    return (
-        f'[tls]\nenabled = true\ncertificate_file = "{folder}/cert.pem"\n'
-        f'key_file = "{folder}/key.pem"\nca_file = "{folder}/cert.pem"\n'
-    )
-
-
-def openssl(*arguments):
-    subprocess.run([need_program("openssl"), *arguments], check=True, capture_output=True)
-
-
-def issue(folder, name, *, days="2", subject=None, authority=None):
-    """A key and a certificate for 127.0.0.1; without an authority it is its own."""
-    arguments = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    arguments += ["-nodes", "-days", days, "-subj", subject or f"/CN={name}"]
-    arguments += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    if authority:
-        arguments += ["-CA", authority / "cert.pem", "-CAkey", authority / "key.pem"]
-        arguments += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    place = folder / name
-    place.mkdir()
-    openssl(*arguments, "-keyout", place / "key.pem", "-out", place / "cert.pem")
-    return place
 
 
 @pytest.fixture(scope="module")

@@ -62,10 +62,11 @@ class Orthanc:
 
 
 @contextmanager
-def running(folder, *, move_port=1, sender="CESTLE"):
+def running(folder, *, move_port=1, sender="CESTLE", certificate=None, authority=None):
     """Start Orthanc with `folder` as its storage, and stop it at the end.
 
     It takes instances from the title `sender` and moves them to it at `move_port` of this machine.
+    With the folders of a `certificate` and its `authority` it speaks TLS only, both ways.
     """
     program = need_program("Orthanc")
     dicom_port, http_port = free_port(), free_port()
@@ -93,11 +94,20 @@ def running(folder, *, move_port=1, sender="CESTLE"):
                 "AllowFind": True,
                 "AllowMove": True,
                 "AllowGet": True,
+                "UseDicomTls": certificate is not None,
             },
         },
         "Plugins": [str(PLUGINS)] if PLUGINS.exists() else [],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
+    if certificate is not None:
+        settings |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(certificate / "cert.pem"),
+            "DicomTlsPrivateKey": str(certificate / "key.pem"),
+            "DicomTlsTrustedCertificates": str(authority / "cert.pem"),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
     file = folder / "orthanc.json"
     file.write_text(json.dumps(settings))
     process = subprocess.Popen(

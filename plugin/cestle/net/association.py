@@ -8,7 +8,7 @@ from pynetdicom.presentation import PresentationContext
 
 from cestle.config.node import Destination, NodeConfig
 from cestle.errors import DeliveryError
-from cestle.net.entity import request_association
+from cestle.net.entity import refused_certificate, request_association
 
 _REJECTED_TRANSIENT: Final = 0x02
 
@@ -47,7 +47,7 @@ def associate(
             destination, config, contexts, seconds=limit, handlers=handlers
         )
     except OSError as fault:
-        raise _unreachable(destination) from fault
+        raise _unreachable(destination, fault) from fault
     if association.is_established:
         return association
     if association.is_rejected:
@@ -80,7 +80,15 @@ def _rejected(association: Association, destination: Destination) -> DeliveryErr
     )
 
 
-def _unreachable(destination: Destination) -> DeliveryError:
+def _unreachable(destination: Destination, fault: OSError | None = None) -> DeliveryError:
+    found = refused_certificate(fault)
+    if found:
+        return DeliveryError(
+            f"destination '{destination.name}' shows a certificate that does not hold for "
+            f"'{destination.host}' ({found}), expected one of an authority in tls.ca_file with "
+            "this name; correct one of them, the delivery is repeated",
+            permanent=False,
+        )
     return DeliveryError(
         f"destination '{destination.name}' does not answer at {destination.host}:"
         f"{destination.port}; the delivery is repeated",

@@ -19,12 +19,23 @@ class RequestingEntity(AE):
     """An application entity whose sockets are set up and closed properly.
 
     The library leaves Nagle's algorithm on, which delays every small message, and forgets to
-    close a socket that could not connect.
+    close a socket that could not connect or was refused.
+
+    Parameters
+    ----------
+    ae_title
+        Its own title.
+
+    Attributes
+    ----------
+    fault
+        Why no secure connection was made, which the library writes to its log only.
     """
 
     def __init__(self, ae_title: str) -> None:
         super().__init__(ae_title)
         self._sockets: list[socket.socket] = []
+        self.fault: OSError | None = None
 
     def _create_socket(
         self,
@@ -37,6 +48,22 @@ class RequestingEntity(AE):
             transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(transport.socket)
         return transport
+
+    def watched(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        """The same context, whose sockets are closed by this entity and tell why they failed."""
+        entity = self
+
+        class WatchedSocket(ssl.SSLSocket):
+            def connect(self, addr: Any) -> None:
+                entity._sockets.append(self)
+                try:
+                    super().connect(addr)
+                except OSError as fault:
+                    entity.fault = fault
+                    raise
+
+        context.sslsocket_class = WatchedSocket
+        return context
 
     def close_sockets(self) -> None:
         """Close what a failed request left open."""
@@ -73,13 +100,14 @@ def request_association(
     Raises
     ------
     OSError
-        When the host name cannot be resolved.
+        When the host name cannot be resolved, or no secure connection was made.
     """
     prepare_library()
     entity = RequestingEntity(ae_title=config.node.ae_title)
     introduce(entity)
     entity.connection_timeout = entity.acse_timeout = seconds
     entity.dimse_timeout = entity.network_timeout = seconds
+    tls = (entity.watched(client_context(config.tls)), called.host) if called.tls else None
     association = entity.associate(
         called.host,
         called.port,
@@ -87,11 +115,26 @@ def request_association(
         ae_title=called.ae_title,
         ext_neg=list(roles),
         evt_handlers=list(handlers),
-        tls_args=(client_context(config.tls), called.host) if called.tls else None,
+        tls_args=tls,
     )
     if not association.is_established:
         entity.close_sockets()
+    if entity.fault is not None:
+        raise entity.fault
     return association
+
+
+def refused_certificate(fault: BaseException | None) -> str:
+    """What was found wrong with the certificate of who was called; empty for another fault.
+
+    Parameters
+    ----------
+    fault
+        Of `request_association`.
+    """
+    if not isinstance(fault, ssl.SSLCertVerificationError):
+        return ""
+    return str(fault.verify_message).rstrip(".")
 
 
 def close(association: Association) -> None:

@@ -20,7 +20,7 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 from cestle.config.node import Archive, NodeConfig
 from cestle.errors import CestleError, DeliveryError
 from cestle.net.contexts import ACCEPTED_STORAGE, UNCOMPRESSED
-from cestle.net.entity import close, request_association
+from cestle.net.entity import close, refused_certificate, request_association
 from cestle.net.instances import ReceivedInstance, SentInstance
 
 FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -294,6 +294,14 @@ def _associated(
             handlers=handlers,
         )
     except OSError as fault:
+        found = refused_certificate(fault)
+        if found:
+            raise DeliveryError(
+                f"archive '{archive.name}' shows a certificate that does not hold for "
+                f"'{archive.host}' ({found}), expected one of an authority in tls.ca_file with "
+                "this name; correct one of them",
+                permanent=True,
+            ) from fault
         raise _lost(archive) from fault
     if not association.is_established:
         answer = association.acceptor.primitive
