@@ -13,6 +13,7 @@ BENCHMARKS = (
     "accuracy",
     "fluid",
     "atlas",
+    "atlas_table",
     "slab",
     "motion",
     "megapress",
