@@ -305,6 +305,11 @@ class _Search:
         steps, errors = np.empty_like(poses), np.empty((len(poses), 2))
         for number, image in enumerate(moved):
             brightness = image[self._mask].mean() / reference[self._mask].mean()
+            if not brightness > 0.0:
+                raise NumericalError(
+                    f"saturation image {number + 1} of {len(moved)} shows no signal where the "
+                    "others do; they were not registered"
+                )
             found, error = _huber(design, _detail(image)[self._mask])
             steps[number] = found[-3:] / scale / (brightness * seen)
             errors[number] = (error[-3:] / scale / (brightness * seen))[:2]

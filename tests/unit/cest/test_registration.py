@@ -151,6 +151,15 @@ def test_images_without_content_fail_with_a_reason(signal, why):
     assert why in found.reason
 
 
+def test_an_empty_image_among_others_is_named(moved_head):
+    """One image without signal: the reason says which, and nothing is divided by its brightness."""
+    signal = np.array(moved_head[0].signal)
+    signal[3] = 0.0
+    found = register(images_of(moved_head[0], signal=signal))
+    assert found.verdict is Verdict.FAILED
+    assert "saturation image 4 of" in found.reason
+
+
 def test_noise_alone_gives_no_motion_that_is_believed():
     """Images of pure noise are either left alone or refused, never moved."""
     grid = axial_grid(shape=(1, 64, 64))
