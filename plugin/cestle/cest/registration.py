@@ -450,8 +450,12 @@ def _huber(design: Real, wanted: Real) -> tuple[Real, Real]:
 def _weighted_fit(design: Real, wanted: Real, weight: Real) -> tuple[Real, Real]:
     """Coefficients, and their variances for deviations of variance 1."""
     weighted = design * weight[:, None]
-    inverse = np.linalg.pinv(weighted.T @ design, hermitian=True)
-    return inverse @ (weighted.T @ wanted), np.diag(inverse)
+    values, vectors = np.linalg.eigh(weighted.T @ design)
+    # What rounding has left of a direction without content may be negative, and then is no
+    # information: a pseudo-inverse that keeps it gives negative variances.
+    told = values > len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    part = vectors[:, told] / np.sqrt(values[told])
+    return part @ (part.T @ (weighted.T @ wanted)), np.sum(part**2, axis=1)
 
 
 def _spread(rest: Real) -> float:
