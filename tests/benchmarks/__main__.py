@@ -22,6 +22,7 @@ BENCHMARKS = (
     "self_test",
     "receiving",
     "loop",
+    "loop_atlas",
     "throughput",
     "installed_size",
 )
