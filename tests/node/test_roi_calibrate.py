@@ -10,6 +10,7 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import yaml
 
@@ -18,14 +19,20 @@ from cestle.anatomy.atlas.volume import Volume
 from cestle.anatomy.atlas.warp import LobeWarp
 from cestle.anatomy.regions import Region, RegionClass, RegionForm, RegionSource
 from cestle.cli.app import run
-from cestle.config.atlas import load_ellipse_table
+from cestle.config.atlas import load_atlas_template, load_ellipse_table
+from cestle.config.classification import load_rules
 from cestle.config.node import RegionsSection, load_node_config
+from cestle.config.templates import TemplateFolder
+from cestle.dicom.simulated import EncodingOptions, RegionObject, write_study
+from cestle.dicom.study_reader import read_study
 from cestle.measurement import Side, Structure
+from cestle.phantom.study import SimulationSettings, simulate
 from cestle.service import atlas_calibrating, region_atlas
 from cestle.service.fingerprint import recipe
 from cestle.service.processing import region_makers
 from cestle.service.region_atlas import BuiltInAtlas
 from cestle.study.inputs import ScalarImage
+from cestle.study.roles import Role
 
 ORIGIN = np.array([-48.5, -22.0, -48.0])
 BOX = Volume(values=np.zeros((72, 76, 98), dtype=np.float32), origin_mm=ORIGIN, step_mm=1.0)
@@ -285,6 +292,51 @@ def test_a_scheme_must_be_named(copy, tmp_path, capsys):
     assert "which numbers it uses" in refused(capsys, copy, tmp_path / "out.yaml")
 
 
-def test_the_name_of_the_shipped_table_is_taken(site, tmp_path, capsys):
-    """Results must tell a site's table from the shipped one."""
-    assert "--name" in refused(capsys, site, tmp_path / "out.yaml", "--name", "1")
+@pytest.mark.parametrize("name", ["1", "", "two words", "x" * 17])
+def test_a_name_that_cannot_be_used_is_refused_at_once(site, tmp_path, capsys, name):
+    """Results must tell a site's table from the shipped one, in a field of 64 characters."""
+    assert "--name" in refused(capsys, site, tmp_path / "out.yaml", "--name", name)
+
+
+def test_a_folder_that_does_not_exist_is_found_before_the_work(site, tmp_path, capsys):
+    assert "is no folder" in refused(capsys, site, tmp_path / "none" / "out.yaml")
+
+
+@pytest.fixture(scope="module")
+def dicom_person(tmp_path_factory):
+    """The T1 of the phantom and its regions as a DICOM segmentation, and nothing else."""
+    folder = tmp_path_factory.mktemp("dicom")
+    study = simulate(SimulationSettings(seed=2, snr=None, b1_spread=0.0, t1_mm=2.0))
+    encoding = EncodingOptions(regions=(RegionObject.SEG_ON_T1,))
+    rules = load_rules(TemplateFolder.default())
+    files = write_study(study, folder, encoding=encoding)
+    (segmentation,) = (path for path in files if pydicom.dcmread(path).Modality == "SEG")
+    t1 = {str(one.SOPInstanceUID) for one in read_study(files, rules).sources[Role.T1_3D.value]}
+    for path in files:
+        if path != segmentation and pydicom.dcmread(path).SOPInstanceUID not in t1:
+            path.unlink()
+    return folder, segmentation
+
+
+def test_a_t1_and_a_segmentation_in_dicom_are_a_person(dicom_person):
+    """Both are found by what they say of themselves, without a CEST series."""
+    folder, _ = dicom_person
+    person = atlas_calibrating._read(folder, load_rules(TemplateFolder.default()), None)
+    assert {(one.structure, one.side) for one in person.regions} == set(NUMBERS)
+    assert person.anatomy.grid.frame_of_reference_uid
+    assert "DICOM" in person.scheme
+
+
+def test_outlines_of_the_atlas_itself_are_refused(dicom_person, tmp_path, copy, capsys):
+    """A table learned from what the atlas draws would only confirm itself."""
+    folder, segmentation = dicom_person
+    own = copy / f"{NAME}00"
+    shutil.rmtree(own)
+    shutil.copytree(folder, own)
+    dataset = pydicom.dcmread(segmentation)
+    for segment in dataset.SegmentSequence:
+        segment.SegmentAlgorithmType = "AUTOMATIC"
+        segment.SegmentAlgorithmName = load_atlas_template().identifier
+        segment.pop("SegmentationAlgorithmIdentificationSequence", None)
+    dataset.save_as(own / segmentation.relative_to(folder))
+    assert "drawn by the built-in atlas itself" in refused(capsys, copy, tmp_path / "out.yaml")

@@ -119,6 +119,8 @@ def roi_calibrate(
 
     if out.exists():
         raise InputError(f"{out} exists; name a new file, so that no table is lost.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is no folder; name a file in one that exists.")
     today = datetime.now(UTC).astimezone().date()
     with steps() as progress:
         file = site_table(

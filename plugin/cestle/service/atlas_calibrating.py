@@ -5,6 +5,7 @@ those of patients, stand in no message and in no file.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -37,7 +38,7 @@ from cestle.dicom.label_map_reader import declared_scheme, is_label_map
 from cestle.dicom.nifti_image import read_nifti
 from cestle.dicom.regions import read_regions
 from cestle.dicom.study_reader import midline_x_mm, read_study
-from cestle.errors import CestleError, GeometryError, InputError
+from cestle.errors import CestleError, GeometryError, InputError, NumericalError
 from cestle.measurement import Structure
 from cestle.study.inputs import ScalarImage
 from cestle.study.roles import RuleSet
@@ -48,12 +49,14 @@ LEAST_OVERLAP: Final = 0.4
 MOST_LOSS: Final = 0.01
 """By how much one structure may be worse where the mean is better."""
 
+_NAME: Final = re.compile(r"[\x21-\x7e]{1,16}")
 _T1: Final = "t1"
 _LABELS: Final = "labels"
 _OBJECTS: Final = "names and codes in DICOM objects"
 _PLACEHOLDER_UID: Final = "2.25.1"
 """Frame of Reference of a T1 that has none; it stands in nothing that is written."""
 _DIGITS: Final = 4
+_LONGEST: Final = 48
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,9 +105,11 @@ def site_table(
             "one for each, with T1 and label map. Fewer do not say what is usual at a site."
         )
     template = load_atlas_template()
-    if name == template.model.version:
+    if name == template.model.version or not _NAME.fullmatch(name):
         raise InputError(
-            f"the name {name!r} is that of the shipped table; give another one with --name."
+            f"the name {name[:40]!r} cannot be that of the table; 1 to 16 printable ASCII "
+            f"characters without spaces, other than the shipped table's {template.model.version!r},"
+            " were expected. Give another one with --name."
         )
     rules = load_rules(TemplateFolder.default())
     seen: dict[str, str] = {}
@@ -126,7 +131,10 @@ def site_table(
             "Give the people of one."
         )
     progress("fitting the ellipses, with each person left out once")
-    fitted = fit_and_judge(people, template.model)
+    try:
+        fitted = fit_and_judge(people, template.model)
+    except NumericalError as fault:
+        raise InputError(str(fault)) from fault
     file = _file(fitted, template, scheme=next(iter(schemes)), name=name, made_on=made_on)
     _require_better(file)
     return file
@@ -264,7 +272,7 @@ def _file(
             },
             "calibration": {
                 "people": fitted.people,
-                "label_scheme": scheme,
+                "label_scheme": scheme[:_LONGEST],
                 "date": made_on.isoformat(),
                 "software": f"cestle {cestle.__version__}",
                 "before": before.version,
