@@ -256,6 +256,15 @@ def test_a_missing_structure_is_refused(copy, tmp_path, capsys):
     assert "lacks right amygdala" in refused(capsys, copy, tmp_path / "out.yaml")
 
 
+def test_all_who_cannot_be_used_are_named_at_once(copy, tmp_path, capsys):
+    """Two spoiled people are found by one run, which takes minutes."""
+    for number in (3, 7):
+        (copy / f"{NAME}{number:02d}" / "labels.nii.gz").write_bytes(b"no image")
+    text = refused(capsys, copy, tmp_path / "out.yaml")
+    assert "person 4 of 10" in text
+    assert "person 8 of 10" in text
+
+
 def test_a_t1_without_labels_is_refused(copy, tmp_path, capsys):
     (copy / f"{NAME}00" / "labels.nii.gz").unlink()
     assert "without a label map" in refused(capsys, copy, tmp_path / "out.yaml")

@@ -6,11 +6,11 @@ those of patients, stand in no message and in no file.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from cestle.anatomy.atlas import (
     fit_and_judge,
     follow_head,
     labelled_lobes,
+    require_both_sides,
 )
 from cestle.anatomy.regions import Region, RegionForm
 from cestle.config.atlas import (
@@ -49,6 +50,7 @@ LEAST_OVERLAP: Final = 0.4
 MOST_LOSS: Final = 0.01
 """By how much one structure may be worse where the mean is better."""
 
+_Made = TypeVar("_Made")
 _NAME: Final = re.compile(r"[\x21-\x7e]{1,16}")
 _T1: Final = "t1"
 _LABELS: Final = "labels"
@@ -112,24 +114,29 @@ def site_table(
             " were expected. Give another one with --name."
         )
     rules = load_rules(TemplateFolder.default())
+    everyone = {
+        f"person {number} of {len(folders)}": path for number, path in enumerate(folders, start=1)
+    }
     seen: dict[str, str] = {}
-    schemes: dict[str, str] = {}
-    people = []
-    for number, path in enumerate(folders, start=1):
-        who = f"person {number} of {len(folders)}"
-        progress(f"aligning {who}")
-        try:
-            person = _read(path, rules, label_scheme)
-            _require_new(person, who, seen)
-            schemes.setdefault(person.scheme, who)
-            people.append(_aligned(person, template))
-        except CestleError as fault:
-            raise InputError(f"{who} (folders by name): {fault}") from fault
+    schemes: set[str] = set()
+
+    def check(who: str) -> None:
+        person = _read(everyone[who], rules, label_scheme)
+        _require_sound(person)
+        _require_new(person, who, seen)
+        schemes.add(person.scheme)
+
+    def align(who: str) -> LabelledLobes:
+        # read once more, since all T1s together would not fit the memory
+        return _aligned(_read(everyone[who], rules, label_scheme), template)
+
+    _for_each(everyone, check, "reading", progress)
     if len(schemes) > 1:
         raise InputError(
             f"the label maps follow {' and '.join(sorted(schemes))}; one table needs one protocol. "
             "Give the people of one."
         )
+    people = _for_each(everyone, align, "aligning", progress)
     progress("fitting the ellipses, with each person left out once")
     try:
         fitted = fit_and_judge(people, template.model)
@@ -138,6 +145,31 @@ def site_table(
     file = _file(fitted, template, scheme=next(iter(schemes)), name=name, made_on=made_on)
     _require_better(file)
     return file
+
+
+def _for_each(
+    everyone: Iterable[str],
+    work: Callable[[str], _Made],
+    what: str,
+    progress: Callable[[str], None],
+) -> list[_Made]:
+    """What is made of each person; all that cannot be used are named at once.
+
+    Raises
+    ------
+    InputError
+        With one sentence for each person that cannot be used.
+    """
+    made, faults = [], []
+    for who in everyone:
+        progress(f"{what} {who}")
+        try:
+            made.append(work(who))
+        except CestleError as fault:
+            faults.append(f"{who} (folders by name): {fault}")
+    if faults:
+        raise InputError("; ".join(faults))
+    return made
 
 
 def overlap_lines(file: EllipseFile) -> tuple[str, ...]:
@@ -217,7 +249,9 @@ def _require_new(person: _Person, who: str, seen: dict[str, str]) -> None:
             raise InputError(f"the {what} is that of {before}; give each person once.")
 
 
-def _aligned(person: _Person, template: AtlasTemplate) -> LabelledLobes:
+def _require_sound(person: _Person) -> None:
+    """Refuse what is missing, was drawn on another image, or by the atlas itself."""
+    require_both_sides(person.regions)
     for region in person.regions:
         if region.source.form is RegionForm.ATLAS or region.source.tool.startswith(SPACE):
             raise InputError(
@@ -230,6 +264,9 @@ def _aligned(person: _Person, template: AtlasTemplate) -> LabelledLobes:
                 f"{region.name} stands in the Frame of Reference {own}, the T1 in {t1}; regions "
                 "drawn on this T1 were expected."
             )
+
+
+def _aligned(person: _Person, template: AtlasTemplate) -> LabelledLobes:
     warp = follow_head(person.anatomy.values, person.anatomy.grid, template)
     if warp.failed_steps:
         raise InputError(

@@ -7,6 +7,7 @@ from cestle.anatomy.atlas.ellipse_fit import (
     LabelledLobes,
     fit_and_judge,
     labelled_lobes,
+    require_both_sides,
 )
 from cestle.anatomy.atlas.following import follow_head
 from cestle.anatomy.atlas.segmentation import AtlasSegmentation, segment_with_atlas
@@ -24,5 +25,6 @@ __all__ = [
     "fit_and_judge",
     "follow_head",
     "labelled_lobes",
+    "require_both_sides",
     "segment_with_atlas",
 ]

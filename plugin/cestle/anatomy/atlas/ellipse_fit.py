@@ -147,6 +147,23 @@ class LabelledLobes:
         return {key: _dice(drawn[key] > _MOSTLY, truth) for key, truth in self.truth.items()}
 
 
+def require_both_sides(regions: Sequence[Region]) -> None:
+    """Refuse people of whom not everything is labelled.
+
+    Raises
+    ------
+    InputError
+        With what is missing.
+    """
+    own = {(one.structure, one.side) for one in regions}
+    missing = [f"{side} {one}" for one in Structure for side in Side if (one, side) not in own]
+    if missing:
+        raise InputError(
+            f"the label map lacks {', '.join(missing)}; hippocampus and amygdala of both sides "
+            "were expected."
+        )
+
+
 def labelled_lobes(regions: Sequence[Region], warp: LobeWarp) -> LabelledLobes:
     """Carry the labels of a person into the template.
 
@@ -162,13 +179,8 @@ def labelled_lobes(regions: Sequence[Region], warp: LobeWarp) -> LabelledLobes:
     InputError
         When a region lacks or does not lie in the temporal lobes of the T1.
     """
+    require_both_sides(regions)
     own = {(one.structure, one.side): one for one in regions}
-    missing = [f"{side} {one}" for one in Structure for side in Side if (one, side) not in own]
-    if missing:
-        raise InputError(
-            f"the label map lacks {', '.join(missing)}; hippocampus and amygdala of both sides "
-            "were expected."
-        )
     points = warp.t1.points_mm
     truth = {}
     for key, region in own.items():
