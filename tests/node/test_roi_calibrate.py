@@ -34,8 +34,8 @@ from cestle.service.region_atlas import BuiltInAtlas
 from cestle.study.inputs import ScalarImage
 from cestle.study.roles import Role
 
-ORIGIN = np.array([-48.5, -22.0, -48.0])
-BOX = Volume(values=np.zeros((72, 76, 98), dtype=np.float32), origin_mm=ORIGIN, step_mm=1.0)
+ORIGIN = np.array([-46.5, -10.0, -44.0])
+BOX = Volume(values=np.zeros((60, 62, 94), dtype=np.float32), origin_mm=ORIGIN, step_mm=1.0)
 NUMBERS = {
     (Structure.HIPPOCAMPUS, Side.LEFT): 17,
     (Structure.HIPPOCAMPUS, Side.RIGHT): 53,
@@ -281,9 +281,9 @@ def test_labels_of_another_image_are_refused(copy, tmp_path, capsys):
 
 
 def test_labels_that_do_not_fit_the_head_are_refused(copy, tmp_path, capsys):
-    """Labels 12 mm beside where they belong are not used as if they were right."""
+    """Labels beside where they belong are not used as if they were right."""
     shutil.rmtree(copy / f"{NAME}00")
-    write_person(copy / f"{NAME}00", 0, offset_mm=(10.0, 8.0), size=0.8)
+    write_person(copy / f"{NAME}00", 0, offset_mm=(6.0, -4.0), size=0.8)
     text = refused(capsys, copy, tmp_path / "out.yaml")
     assert "T1 and label map are of one head" in text
 
