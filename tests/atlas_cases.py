@@ -7,7 +7,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinat
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.config.atlas import load_atlas_template
 from cestle.measurement import Side, Structure
+from cestle.phantom.study import simulate
 from t1 import FLUID, GREY, WHITE, LabelledHead
 
 LABELS = {
@@ -26,6 +28,18 @@ CONTRAST = {"hippocampus": 8.0, "amygdala": 7.5}
 GREY_PERCENT, WHITE_PERCENT, FLUID_PERCENT = 7.0, 4.5, 1.5
 LEAST_VOXELS = 10
 VARIATION, VARIATION_MM = 0.05, 14.0
+
+
+def phantom_with_a_brain(settings):
+    """The phantom, its T1 replaced by the template; its regions lie where they were."""
+    study = simulate(settings)
+    template = load_atlas_template()
+    index = np.indices(study.t1_grid.shape, dtype=np.float64).reshape(3, -1).T
+    found = map_coordinates(
+        template.values, template.grid.to_index(study.t1_grid.to_lps(index)).T, order=1
+    )
+    bright = found.reshape(study.t1_grid.shape) / np.percentile(template.values, 99.0)
+    return replace(study, t1=bright)
 
 
 def true_regions(head):

@@ -13,6 +13,7 @@ BENCHMARKS = (
     "accuracy",
     "fluid",
     "atlas",
+    "atlas_table",
     "slab",
     "motion",
     "megapress",
@@ -21,6 +22,7 @@ BENCHMARKS = (
     "self_test",
     "receiving",
     "loop",
+    "loop_atlas",
     "throughput",
     "installed_size",
 )

@@ -43,11 +43,12 @@ def _run(folder, run):
             instances = [describe_file(file) for file in files]
             send_instances(instances, *scanner_side(config), acknowledged=lambda _: None)
             sent = time.perf_counter()
-            wait_until(lambda: _report(pacs), seconds=120.0, what="the report")
+            wait_until(lambda: report_in(pacs), seconds=120.0, what="the report")
             return time.perf_counter() - sent - QUIET_SECONDS, watched.peaks
 
 
-def _report(pacs):
+def report_in(pacs):
+    """Whether the report has come to the archive."""
     return any(
         pydicom.dcmread(file, stop_before_pixels=True).SOPClassUID == REPORT
         for file in pacs.files()

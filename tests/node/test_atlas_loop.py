@@ -5,38 +5,24 @@ near its own: a brain that the atlas must fit, without data from elsewhere.
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
-from scipy.ndimage import map_coordinates
 
-from cestle.config.atlas import load_atlas_template
+from atlas_cases import phantom_with_a_brain
 from cestle.dicom.simulated import EncodingOptions, RegionObject, write_study
 from cestle.net.pacs_stand_in import PacsStandIn
-from cestle.phantom.study import SimulationSettings, simulate
+from cestle.phantom.study import SimulationSettings
 from cestle.service.node import Node
 from cestle.service.status import list_studies
 from node.rig import node_config, store, wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("atlas")]
 
+SETTINGS = SimulationSettings(seed=3, snr=None, b1_spread=0.0, t1_mm=2.0)
 TIMES = "[study]\nquiet_seconds = 0.5\npartial_quiet_seconds = 30.0\n"
-
-
-def phantom_with_a_brain():
-    """The phantom, its T1 replaced by the template; its regions lie where they were."""
-    study = simulate(SimulationSettings(seed=3, snr=None, b1_spread=0.0, t1_mm=2.0))
-    template = load_atlas_template()
-    index = np.indices(study.t1_grid.shape, dtype=np.float64).reshape(3, -1).T
-    found = map_coordinates(
-        template.values, template.grid.to_index(study.t1_grid.to_lps(index)).T, order=1
-    )
-    bright = found.reshape(study.t1_grid.shape) / np.percentile(template.values, 99.0)
-    return replace(study, t1=bright)
 
 
 def with_exchanged_sides(path, target):
@@ -59,7 +45,7 @@ def loop(tmp_path_factory):
     """What is known after each of four deliveries to one node, by name of the delivery."""
     folder = tmp_path_factory.mktemp("atlas-loop")
     encoding = EncodingOptions(regions=(RegionObject.SEG_ON_T1,))
-    files = write_study(phantom_with_a_brain(), folder / "study", encoding=encoding)
+    files = write_study(phantom_with_a_brain(SETTINGS), folder / "study", encoding=encoding)
     (expert,) = (path for path in files if pydicom.dcmread(path).Modality == "SEG")
     images = [path for path in files if path != expert]
     swapped = with_exchanged_sides(expert, folder / "swapped.dcm")

@@ -305,6 +305,11 @@ class _Search:
         steps, errors = np.empty_like(poses), np.empty((len(poses), 2))
         for number, image in enumerate(moved):
             brightness = image[self._mask].mean() / reference[self._mask].mean()
+            if not brightness > 0.0:
+                raise NumericalError(
+                    f"saturation image {number + 1} of {len(moved)} shows no signal where the "
+                    "others do; they were not registered"
+                )
             found, error = _huber(design, _detail(image)[self._mask])
             steps[number] = found[-3:] / scale / (brightness * seen)
             errors[number] = (error[-3:] / scale / (brightness * seen))[:2]
@@ -445,8 +450,12 @@ def _huber(design: Real, wanted: Real) -> tuple[Real, Real]:
 def _weighted_fit(design: Real, wanted: Real, weight: Real) -> tuple[Real, Real]:
     """Coefficients, and their variances for deviations of variance 1."""
     weighted = design * weight[:, None]
-    inverse = np.linalg.pinv(weighted.T @ design, hermitian=True)
-    return inverse @ (weighted.T @ wanted), np.diag(inverse)
+    values, vectors = np.linalg.eigh(weighted.T @ design)
+    # What rounding has left of a direction without content may be negative, and then is no
+    # information: a pseudo-inverse that keeps it gives negative variances.
+    told = values > len(values) * np.finfo(np.float64).eps * max(float(values[-1]), 0.0)
+    part = vectors[:, told] / np.sqrt(values[told])
+    return part @ (part.T @ (weighted.T @ wanted)), np.sum(part**2, axis=1)
 
 
 def _spread(rest: Real) -> float:

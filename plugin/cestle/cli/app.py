@@ -13,7 +13,7 @@ import typer
 import cestle
 from cestle.cli.again import reprocess, run_now
 from cestle.cli.basis import simulate_basis
-from cestle.cli.calibration import calibrate_b1
+from cestle.cli.calibration import calibrate_b1, roi_calibrate
 from cestle.cli.demonstration import demo
 from cestle.cli.export import export
 from cestle.cli.node import audit, check, destinations, echo, retry, serve, status
@@ -51,6 +51,7 @@ app.command()(simulate)
 app.command()(inspect)
 app.command()(learn)
 app.command("calibrate-b1")(calibrate_b1)
+app.command("roi-calibrate")(roi_calibrate)
 app.command("simulate-basis")(simulate_basis)
 app.command()(status)
 app.command()(reprocess)

@@ -1,4 +1,4 @@
-"""The command that makes a B1 calibration file."""
+"""The commands that make calibration files: of B1, and of the built-in atlas."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,4 +83,49 @@ def calibrate_b1(
     out.write_text(calibration_text(file), encoding="utf-8")
     low, high = file.relative_b1[0], file.relative_b1[-1]
     typer.echo(f"{out}: {', '.join(file.tissues)}; relative B1 {low:g} to {high:g}")
+    return 0
+
+
+def roi_calibrate(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Holds one folder for each person, at least ten: the T1 as DICOM files or "
+            "t1.nii.gz (.mgz), and the regions as SEG or labels.nii.gz (.mgz).",
+            exists=True,
+            file_okay=False,
+            readable=True,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The table to write (YAML).")],
+    label_scheme: Annotated[
+        str | None,
+        typer.Option(
+            "--label-scheme", help="Numbers of the label maps that have no JSON file beside them."
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the table in results, up to 16 characters.")
+    ] = "site",
+) -> int:
+    """Fit the ellipses of the built-in atlas to a site's own label maps.
+
+    The table is judged on people that it was not fitted on, and written only when it is better
+    there than the shipped one. It holds counts and numbers, nothing of any person.
+    """
+    from cestle.config.atlas import table_text
+    from cestle.service.atlas_calibrating import overlap_lines, site_table
+
+    if out.exists():
+        raise InputError(f"{out} exists; name a new file, so that no table is lost.")
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is no folder; name a file in one that exists.")
+    today = datetime.now(UTC).astimezone().date()
+    with steps() as progress:
+        file = site_table(
+            folder, label_scheme=label_scheme, name=name, made_on=today, progress=progress
+        )
+    out.write_text(table_text(file), encoding="utf-8")
+    typer.echo("\n".join((*overlap_lines(file), str(out))))
     return 0

@@ -324,6 +324,7 @@ class RegionsSection(_Section):
     """Where regions come from when nobody sends any."""
 
     automatic_atlas: bool = True
+    ellipse_table_file: OptionalPath = None
     wait_for_expert_minutes: Annotated[float, Field(ge=0)] = 0.0
     plugin_command: Annotated[tuple[str, ...], Field(strict=False)] = ()
     plugin_name: Annotated[str, Field(max_length=48)] = ""

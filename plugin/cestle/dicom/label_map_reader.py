@@ -67,7 +67,7 @@ def read_label_map(
         When the file has no trustworthy place, no image is there to belong to, it was made from
         an image of another Frame of Reference, or a region lies outside that image.
     """
-    stated = _beside(path)
+    stated = texts_beside(path)
     scheme = _scheme(stated.get("label_scheme") or scheme_name, schemes)
     if reference is None:
         raise GeometryError(
@@ -132,7 +132,7 @@ def declared_scheme(path: Path) -> str | None:
     ProtocolError
         When that file cannot be read.
     """
-    return _beside(path).get("label_scheme")
+    return texts_beside(path).get("label_scheme")
 
 
 def _scheme(name: str | None, schemes: Sequence[LabelScheme]) -> LabelScheme:
@@ -159,8 +159,14 @@ def _require_same_image(frame_of_reference_uid: str | None, reference: Grid) -> 
         )
 
 
-def _beside(path: Path) -> dict[str, str]:
-    """The texts of the JSON file of the same name; empty without one."""
+def texts_beside(path: Path) -> dict[str, str]:
+    """The texts of the JSON file of the same name; empty without one.
+
+    Raises
+    ------
+    ProtocolError
+        When it cannot be read.
+    """
     stem = path.name
     for suffix in _SUFFIXES:
         if stem.lower().endswith(suffix):
@@ -203,21 +209,34 @@ def load_labels(path: Path) -> tuple[npt.NDArray[np.int32], Real]:
     whole = data.dtype.kind in "iub" or np.array_equal(data, np.rint(data))
     if data.ndim != 3 or not whole:
         raise ProtocolError("a label map is not a 3D image of whole numbers; labels were expected.")
-    affine = _RAS_TO_LPS @ _trusted_affine(image)
+    affine = _RAS_TO_LPS @ trusted_affine(image, "a label map")
     # NIfTI counts (column, row, slice); a Grid counts the other way round.
     swapped = affine[:, [2, 1, 0, 3]]
     return np.transpose(data, (2, 1, 0)).astype(np.int32), swapped
 
 
-def _trusted_affine(image: Any) -> Real:
-    """The sform when it is set, else the qform; both must agree where both are set."""
+def trusted_affine(image: Any, what: str) -> Real:
+    """The sform when it is set, else the qform; both must agree where both are set.
+
+    Parameters
+    ----------
+    image
+        As nibabel loads it.
+    what
+        What messages call it.
+
+    Raises
+    ------
+    GeometryError
+        When neither is set, or they differ.
+    """
     if not hasattr(image, "get_sform"):
         return np.asarray(image.affine, dtype=np.float64)
     sform, sform_code = image.get_sform(coded=True)
     qform, qform_code = image.get_qform(coded=True)
     if not sform_code and not qform_code:
         raise GeometryError(
-            "a label map has neither sform nor qform, so its place is unknown; write it with the "
+            f"{what} has neither sform nor qform, so its place is unknown; write it with the "
             "geometry of its T1."
         )
     if sform_code and qform_code:
@@ -227,7 +246,7 @@ def _trusted_affine(image: Any) -> Real:
         apart = float(np.max(np.linalg.norm(((sform - qform) @ corners)[:3], axis=0)))
         if apart > _SAME_AFFINE_MM:
             raise GeometryError(
-                f"sform and qform of a label map differ by {apart:.1f} mm; one place was "
+                f"sform and qform of {what} differ by {apart:.1f} mm; one place was "
                 "expected. Write it again with one geometry."
             )
     return np.asarray(sform if sform_code else qform, dtype=np.float64)

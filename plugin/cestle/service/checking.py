@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from cestle.config.atlas import load_ellipse_table
 from cestle.config.classification import load_rules
 from cestle.config.node import AnalysisSection, NodeConfig, load_node_config
 from cestle.config.reporting import SeriesFile
@@ -29,6 +30,7 @@ def check_all(config_file: Path | None) -> tuple[str, ...]:
     folder = TemplateFolder.default(None if config is None else config.templates.overlay_dir)
     faults += template_faults(folder)
     section = AnalysisSection() if config is None else config.analysis
+    faults += _table_faults(section)
     try:
         analysis_settings(section, folder)
         faults += _scheme_faults(section, folder)
@@ -56,6 +58,18 @@ def check_apart(config_file: Path) -> None:
     if done.returncode == _FAULTY:
         lines = [line.removeprefix(_OWN_NAME) for line in done.stderr.splitlines() if line]
         raise ConfigError("; ".join(lines))
+
+
+def _table_faults(section: AnalysisSection) -> list[str]:
+    """A site's table of ellipses that cannot be used."""
+    table = section.regions.ellipse_table_file
+    if table is None:
+        return []
+    try:
+        load_ellipse_table(table)
+    except ConfigError as fault:
+        return [f"analysis.regions.ellipse_table_file: {fault}"]
+    return []
 
 
 def _scheme_faults(section: AnalysisSection, folder: TemplateFolder) -> list[str]:

@@ -8,6 +8,7 @@ is not in it.
 import hashlib
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import cestle
 from cestle.config.node import NodeConfig
@@ -17,13 +18,16 @@ from cestle.config.templates import TemplateFolder
 
 def recipe(config: NodeConfig) -> str:
     """Hash of what this node does with any study: versions, templates and methods."""
-    calibration = config.analysis.b1_calibration_file
-    own_file = calibration is not None and calibration.is_file()
+    analysis = config.analysis
     return _digest(
         cestle.__version__,
         TemplateFolder.default(config.templates.overlay_dir).effective_hash(),
-        config.analysis.model_dump_json(exclude={"b1_calibration_file"}),
-        calibration.read_bytes().hex() if calibration is not None and own_file else "",
+        # of files the content counts, not the name
+        analysis.model_dump_json(
+            exclude={"b1_calibration_file": True, "regions": {"ellipse_table_file"}}
+        ),
+        _content(analysis.b1_calibration_file),
+        _content(analysis.regions.ellipse_table_file),
     )
 
 
@@ -40,6 +44,10 @@ def fingerprint(inputs: Iterable[tuple[str, str]], options: StudyOptions, recipe
         As `recipe` gives it.
     """
     return _digest(json.dumps(sorted(inputs)), options.to_text(), recipe)
+
+
+def _content(path: Path | None) -> str:
+    return path.read_bytes().hex() if path is not None and path.is_file() else ""
 
 
 def _digest(*parts: str) -> str:

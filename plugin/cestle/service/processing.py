@@ -318,7 +318,7 @@ def region_makers(
     if section.plugin_command:
         makers.append(PlugIn(settings=section, schemes=schemes, scratch=scratch))
     if section.automatic_atlas:
-        makers.append(BuiltInAtlas(progress=progress))
+        makers.append(BuiltInAtlas(progress=progress, table=section.ellipse_table_file))
     return tuple(makers)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cestle.anatomy.atlas import segment_with_atlas
 from cestle.anatomy.regions import Region
-from cestle.config.atlas import load_atlas_template
+from cestle.config.atlas import SHIPPED_TABLE, load_atlas_template
 from cestle.study.inputs import ScalarImage
 
 
@@ -17,9 +18,12 @@ class BuiltInAtlas:
     ----------
     progress
         Told of each step.
+    table
+        File of the table of ellipses; None for the shipped one.
     """
 
     progress: Callable[[str], None]
+    table: Path | None = None
 
     @property
     def name(self) -> str:
@@ -38,8 +42,10 @@ class BuiltInAtlas:
         ------
         InputError, NumericalError
             When the T1 cannot be used, or the template does not fit it.
+        ConfigError
+            When the table cannot be used.
         """
-        template = load_atlas_template()
+        template = load_atlas_template(self.table or SHIPPED_TABLE)
         found = segment_with_atlas(
             anatomy.values,
             anatomy.grid,
@@ -53,7 +59,10 @@ class BuiltInAtlas:
             replace(
                 region,
                 source=replace(
-                    region.source, tool=template.identifier, doubts=doubts.get(region.name, ())
+                    region.source,
+                    tool=template.identifier,
+                    digest=template.model.digest,
+                    doubts=doubts.get(region.name, ()),
                 ),
             )
             for region in found.regions

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import fourier_shift
 
 from cestle.cest.images import SaturationImages
-from cestle.cest.registration import RegistrationSettings, Verdict, register
+from cestle.cest.registration import RegistrationSettings, Verdict, _weighted_fit, register
 from cestle.phantom.motion import HeadMotion, moved_grid
 from cestle.phantom.study import SimulationSettings, simulate
 from cestle.protocol import JUPITER_5T_GLUCEST
@@ -149,6 +149,39 @@ def test_images_without_content_fail_with_a_reason(signal, why):
     assert found.verdict is Verdict.FAILED
     assert found.images is images
     assert why in found.reason
+
+
+def test_an_empty_image_among_others_is_named(moved_head):
+    """One image without signal: the reason says which, and nothing is divided by its brightness."""
+    signal = np.array(moved_head[0].signal)
+    signal[3] = 0.0
+    found = register(images_of(moved_head[0], signal=signal))
+    assert found.verdict is Verdict.FAILED
+    assert "saturation image 4 of" in found.reason
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(30, 400),
+    columns=st.integers(2, 20),
+    rank=st.integers(1, 6),
+    level=st.sampled_from([1e-8, 1.0, 1e8]),
+)
+@settings(max_examples=60, deadline=None)
+def test_columns_that_say_the_same_have_a_fit_and_no_negative_variance(
+    seed, rows, columns, rank, level
+):
+    """Flat images make columns alike: what is fitted is that of least squares all the same."""
+    generator = np.random.default_rng(seed)
+    base = generator.normal(size=(rows, min(rank, columns)))
+    design = level * base @ generator.normal(size=(base.shape[1], columns))
+    wanted = generator.normal(size=rows)
+    weight = generator.uniform(0.2, 1.0, size=rows)
+    found, variance = _weighted_fit(design, wanted, weight)
+    assert np.all(variance >= 0.0)
+    root = np.sqrt(weight)
+    best = np.linalg.lstsq(root[:, None] * design, root * wanted, rcond=1e-9)[0]
+    assert design @ found == pytest.approx(design @ best, abs=1e-5)
 
 
 def test_noise_alone_gives_no_motion_that_is_believed():

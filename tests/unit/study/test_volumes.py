@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
+from cestle.gates import Verdict
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.study.volumes import gives_volume, hippocampal_volumes, volumes_form
@@ -78,6 +79,36 @@ def test_what_is_no_hippocampus_gives_no_index(left, right, words):
         assert words in found.reasons[name]
         assert "check segmentation and surgery" in found.reasons[name]
     assert found.hippocampus_mm3[Side.LEFT] == left
+
+
+def bar(side, rows, thickness, place=T1):
+    """A region of so many rows from front to back, and of a thickness in both other directions."""
+    fraction = np.zeros(place.shape)
+    fraction[:thickness, :rows, :thickness] = 1.0
+    return Region(
+        structure=Structure.HIPPOCAMPUS, side=side, fraction=fraction, grid=place, source=SOURCE
+    )
+
+
+@pytest.mark.parametrize("cut", list(Side))
+def test_a_label_that_ends_half_way_gives_no_index(cut):
+    """Half the length of the other side, with volumes that could be those of sclerosis."""
+    sizes = dict.fromkeys(Side, 20) | {cut: 11}
+    pair = [bar(side, rows, 12) for side, rows in sizes.items()]
+    found = hippocampal_volumes(pair, None, intracranial_mm3=None, onset=None)
+    (length,) = (gate for gate in found.gates if gate.name == "hippocampal_length")
+    assert length.value == pytest.approx(11 / 20, abs=0.03)
+    assert [gate.name for gate in found.gates if gate.verdict is not Verdict.PASS] == [length.name]
+    assert "length of the shorter hippocampus" in found.reasons["dai_vol_h_epi"]
+    assert found.indices["dai_vol_h_epi"] is None
+
+
+def test_a_thin_hippocampus_of_full_length_has_its_index():
+    """Sclerosis takes half of the volume and not of the length; that is what the index is for."""
+    pair = (bar(Side.LEFT, 20, 9), bar(Side.RIGHT, 20, 12))
+    found = hippocampal_volumes(pair, None, intracranial_mm3=None, onset=None)
+    assert found.indices["dai_vol_h_epi"].value == pytest.approx((81 - 144) / (81 + 144))
+    assert {gate.verdict for gate in found.gates} == {Verdict.PASS}
 
 
 def test_a_region_on_the_cest_slices_gives_no_volume():

@@ -84,12 +84,15 @@ class EllipseTable:
         Width of the border, in elliptical radii.
     structures
         Sections of each structure.
+    digest
+        SHA-256 of the file of a site's own table; empty for the shipped one.
     """
 
     version: str
     source: str
     softness: float
     structures: Mapping[Structure, EllipseSections]
+    digest: str = ""
 
     def log_odds(self, structure: Structure, side: Side, lps_mm: Real) -> Real:
         """Logarithm of the odds of lying in a structure: (1 − radius) / softness.
