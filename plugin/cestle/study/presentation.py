@@ -85,6 +85,8 @@ TEXT_KEYS: Final = frozenset(
             "method_cutoff",
             "method_comparison",
             "method_volumes",
+            "method_vol_h",
+            "method_vol_h_missing",
             "method_t1_corrected",
             "method_t1_change",
             "method_options",
@@ -655,7 +657,7 @@ def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]
 
 
 def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
-    """The hippocampal volumes with the normal spread of their asymmetry beside it."""
+    """The hippocampal volumes with the normal spread of their asymmetry, and their share."""
     if volumes is None or None in volumes.hippocampus_mm3.values():
         return []
     left, right = (f"{(volumes.hippocampus_mm3[side] or 0.0) / 1000.0:.2f}" for side in Side)
@@ -668,8 +670,18 @@ def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]
             index=text["not_available"] if index is None else signed(index.value, 3),
             low=f"{spread[0]:.3f}",
             high=f"{spread[-1]:.3f}",
-        )
+        ),
+        _vol_h(volumes, text),
     ]
+
+
+def _vol_h(volumes: VolumeResult, text: Mapping[str, str]) -> str:
+    """The share of the volume inside the skull with the method of that, or why there is none."""
+    share, whole = volumes.mean_vol_h, volumes.intracranial_mm3
+    if share is None or whole is None:
+        reason = readable(volumes.reasons["vol_h"], text).rstrip(".")
+        return text["method_vol_h_missing"].format(reason=reason)
+    return text["method_vol_h"].format(value=f"{share:.3f}", litres=f"{whole / 1e6:.2f}")
 
 
 def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:

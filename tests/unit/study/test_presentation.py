@@ -22,6 +22,7 @@ from cestle.study.presentation import (
     signed,
 )
 from cestle.study.quality import LIMITS
+from cestle.study.volumes import VOLUME_INDICES, VolumeResult
 from phantoms import analysis_builder as build
 
 PATIENT = PatientBanner(
@@ -204,3 +205,24 @@ def test_without_a_score_the_bare_rule_is_not_on_the_cutoff(presentation):
     call = build_page(build.analysis(absent=absent), presentation, PATIENT).call
     assert "on the cut-off" not in call.facts[0]
     assert "not available" in call.facts[0]
+
+
+@pytest.mark.parametrize(
+    ("litres", "shown"),
+    [
+        (1.5, "Vol_H 0.233 % of 1.50 l inside the skull, by atlas scaling."),
+        (None, "Vol_H not available: the built-in atlas is turned off."),
+    ],
+)
+def test_the_share_of_the_head_names_its_method_or_its_reason(presentation, litres, shown):
+    """3.0 and 4.0 ml: the mean over 1.5 l is 0.233 %."""
+    analysis = build.usual_analysis()
+    volumes = VolumeResult(
+        hippocampus_mm3={Side.LEFT: 3000.0, Side.RIGHT: 4000.0},
+        intracranial_mm3=None if litres is None else litres * 1e6,
+        indices=dict.fromkeys(VOLUME_INDICES),
+        reasons={} if litres else {"vol_h": "the built-in atlas is turned off"},
+    )
+    results = replace(analysis.results, volumes=volumes)
+    page = build_page(replace(analysis, results=results), presentation, PATIENT)
+    assert shown in page.methods.lines[0]
