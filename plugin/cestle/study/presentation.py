@@ -3,7 +3,7 @@
 import re
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -11,7 +11,10 @@ from typing import Final
 import numpy as np
 
 from cestle.anatomy.sampling import RegionEstimator
+from cestle.anatomy.slab import centre_plane
+from cestle.errors import GeometryError
 from cestle.gates import Verdict, worst
+from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Bool, Real
 from cestle.render.colors import ColorScale
@@ -50,6 +53,7 @@ TEXT_KEYS: Final = frozenset(
         *("study_date", "revision", "map_caption", "montage_caption", "zoom_caption"),
         *(
             "anatomy_caption",
+            "thin_caption",
             "bar_caption",
             "bar_note",
             "no_map_title",
@@ -119,6 +123,11 @@ _HEAD_SHARE: Final = 0.1
 
 _LEAST_VOXELS: Final = 8
 """A T1 of fewer along an axis shows no place."""
+
+_THIN_SAMPLES: Final = 4
+"""Samples of the thin T1 along each voxel."""
+_MOST_OF_SLICE: Final = 0.5
+"""Largest voxel of a T1 that is called thin, in thicknesses of the slice."""
 
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
@@ -274,6 +283,7 @@ def build_page(
         anatomy_caption=text["anatomy_caption"].format(
             underlay=readable(analysis.underlay_name, text)
         ),
+        pair_captions=(readable(analysis.underlay_name, text), text["thin_caption"]),
         bar_caption=(text["bar_caption"], text["bar_note"]),
         picture_note=unverified_note(results.regions, text),
         slice_place=_slice_place(analysis),
@@ -334,7 +344,7 @@ def map_content(analysis: StudyAnalysis, presentation: Presentation) -> MapConte
     """The GluCEST map with its regions; None without a map."""
     if analysis.glucest is None or analysis.underlay is None:
         return None
-    return MapContent(
+    content = MapContent(
         values=analysis.glucest.percent,
         valid=analysis.glucest.valid,
         underlay=analysis.underlay,
@@ -342,6 +352,20 @@ def map_content(analysis: StudyAnalysis, presentation: Presentation) -> MapConte
         regions=_shown_regions(analysis, presentation.texts),
         scale=presentation.scale,
     )
+    return replace(content, thin=_thin(analysis, content.grid, main_slice(content)))
+
+
+def _thin(analysis: StudyAnalysis, grid: Grid, index: int) -> Real | None:
+    """The T1 in the middle plane of a slice; None where it is not much thinner than the slice."""
+    anatomy = analysis.placed.anatomy
+    if anatomy is None:
+        return None
+    if max(anatomy.grid.spacing_mm) > _MOST_OF_SLICE * grid.slice_thickness_mm:
+        return None
+    try:
+        return centre_plane(anatomy.values, anatomy.grid, grid, index, _THIN_SAMPLES)
+    except GeometryError:
+        return None  # another frame of reference: no place in it is known
 
 
 def field_contents(

@@ -24,6 +24,7 @@ from cestle.study.presentation import (
 from cestle.study.quality import LIMITS
 from cestle.study.volumes import VOLUME_INDICES, VolumeResult
 from phantoms import analysis_builder as build
+from phantoms import mega_builder as mega
 
 PATIENT = PatientBanner(
     name="Zhang San", patient_id="TLE-0042", birth_date="19900229", sex="F", study_date="2026-11-20"
@@ -226,3 +227,18 @@ def test_the_share_of_the_head_names_its_method_or_its_reason(presentation, litr
     results = replace(analysis.results, volumes=volumes)
     page = build_page(replace(analysis, results=results), presentation, PATIENT)
     assert shown in page.methods.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [({}, True), ({"spacing_mm": 6.0}, False), ({"frame_uid": "1.2.3.4"}, False), (None, False)],
+)
+def test_a_thin_t1_is_shown_beside_the_average(presentation, changes, shown):
+    """Not one of 6 mm beside slices of 11 mm, nor one whose place is not known, nor none."""
+    anatomy = None if changes is None else mega.anatomy(**changes)
+    page = build_page(build.analysis(anatomy=anatomy), presentation, PATIENT)
+    thin = page.picture.thin
+    assert (thin is not None) is shown
+    if shown:
+        assert thin.shape == tuple(4 * count for count in page.picture.grid.shape[1:])
+        assert page.pair_captions == ("T1, averaged over 11 mm", "T1, middle plane")
