@@ -13,6 +13,7 @@ BENCHMARKS = (
     "accuracy",
     "fluid",
     "atlas",
+    "intracranial",
     "slab",
     "motion",
     "megapress",

@@ -37,13 +37,13 @@ from cestle.physics import Bool
 _BRAIN_SHARE: Final = 0.25
 """Share of brain that makes a coarse voxel brain: the fluid around it belongs to the template."""
 _LEAST_COVERED: Final = 0.99
-"""Share of the brain in the field of view; what is missing then changes the volume by up to 2 %."""
+"""Share of the brain in the field of view; what may be missing changes the volume by 2.4 %."""
 _LEAST_OVERLAP: Final = 0.85
 """Dice of what looks like brain with the template; heads have 0.92 and more, a head whose muscles
 were taken for brain 0.71 and less."""
 _LEAST_LIKENESS: Final = 0.5
-"""Correlation with the template; heads have 0.66 and more, a head upside down and a bottle 0.36
-and less."""
+"""Correlation with the template; heads have 0.66 and more, heads of exchanged axes and ellipsoids
+0.38 and less."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
