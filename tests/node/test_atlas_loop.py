@@ -24,7 +24,12 @@ from node.rig import node_config, store, wait_until
 
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("atlas")]
 
-TIMES = "[study]\nquiet_seconds = 0.5\npartial_quiet_seconds = 30.0\n"
+SETTINGS = """[study]
+quiet_seconds = 0.5
+partial_quiet_seconds = 30.0
+[analysis.regions]
+automatic_atlas = true
+"""
 
 
 def phantom_with_a_brain():
@@ -65,7 +70,7 @@ def loop(tmp_path_factory):
     swapped = with_exchanged_sides(expert, folder / "swapped.dcm")
     seen = {}
     with PacsStandIn(folder / "pacs") as pacs:
-        config = node_config(folder, destinations=[("pacs", "PACS", pacs.port)], extra=TIMES)
+        config = node_config(folder, destinations=[("pacs", "PACS", pacs.port)], extra=SETTINGS)
         with Node(config) as node:
 
             def send(*paths, revisions, state):
