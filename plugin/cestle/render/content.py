@@ -222,6 +222,8 @@ class PageContent:
         Headings of the table, the first one for the name.
     rows
         The table.
+    volumes
+        One line below the table; empty for none.
     indices
         The asymmetry indices.
     call
@@ -254,6 +256,7 @@ class PageContent:
     slice_place: SlicePlace | None
     columns: tuple[str, ...]
     rows: tuple[RegionRow, ...]
+    volumes: str
     indices: IndexContent
     call: CallContent
     quality: QualityBlock

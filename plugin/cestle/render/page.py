@@ -181,6 +181,10 @@ def render_page(content: PageContent, typeface: Typeface) -> Pixels:
         box = (LEFT, _SPECTRA_TOP, SIZE - 2 * LEFT, _SPECTRA_HEIGHT)
         draw_spectra_panel(page, content.spectra, typeface, box)
     _table(draw, content.columns, content.rows, typeface, top=630)
+    size = 12 if typeface.width(content.volumes, 12) <= _LEFT_WIDTH else 11
+    put_text(
+        draw, (LEFT, 783), clipped(content.volumes, typeface, size, _LEFT_WIDTH), typeface, size
+    )
     draw_indices(page, content.indices, typeface, (_RIGHT, 630), _RIGHT_WIDTH)
     _call(draw, content.call, content.more_text, typeface, top=800)
     _blocks(draw, content, typeface, top=888)

@@ -89,7 +89,8 @@ TEXT_KEYS: Final = frozenset(
             "method_cutoff",
             "method_comparison",
             "method_volumes",
-            "method_vol_h",
+            "volumes_line",
+            "vol_h",
             "method_vol_h_missing",
             "method_t1_corrected",
             "method_t1_change",
@@ -292,6 +293,7 @@ def build_page(
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
         ),
         rows=tuple(_region_row(analysis, *pair, text) for pair in _REGION_ORDER),
+        volumes=_volumes(results.volumes, text),
         indices=_indices(analysis, presentation),
         call=_call(analysis, text),
         quality=_quality(analysis, text),
@@ -649,7 +651,7 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
-    lines += _volumes(results.volumes, text)
+    lines += _about_volumes(results.volumes, text)
     if results.comparison is not None:
         shown = ", ".join(
             f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
@@ -680,32 +682,33 @@ def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]
     return lines
 
 
-def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
-    """The hippocampal volumes with the normal spread of their asymmetry, and their share."""
+def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> str:
+    """Volumes of both hippocampi, their asymmetry and their share of the head, in one line."""
     if volumes is None or None in volumes.hippocampus_mm3.values():
-        return []
+        return ""
     left, right = (f"{(volumes.hippocampus_mm3[side] or 0.0) / 1000.0:.2f}" for side in Side)
     index = volumes.indices["dai_vol_h_epi"]
-    spread = sorted(NORMAL_ASYMMETRY.values())
-    return [
-        text["method_volumes"].format(
-            left=left,
-            right=right,
-            index=text["not_available"] if index is None else signed(index.value, 3),
-            low=f"{spread[0]:.3f}",
-            high=f"{spread[-1]:.3f}",
-        ),
-        _vol_h(volumes, text),
-    ]
-
-
-def _vol_h(volumes: VolumeResult, text: Mapping[str, str]) -> str:
-    """The share of the volume inside the skull with the method of that, or why there is none."""
     share, whole = volumes.mean_vol_h, volumes.intracranial_mm3
-    if share is None or whole is None:
+    return text["volumes_line"].format(
+        left=left,
+        right=right,
+        index="–" if index is None else signed(index.value, 3),
+        share=text["not_available"]
+        if share is None or whole is None
+        else text["vol_h"].format(value=f"{share:.3f}", litres=f"{whole / 1e6:.2f}"),
+    )
+
+
+def _about_volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
+    """The normal spread of the asymmetry of volumes, and why there is no share of the head."""
+    if volumes is None or None in volumes.hippocampus_mm3.values():
+        return []
+    spread = sorted(NORMAL_ASYMMETRY.values())
+    lines = [text["method_volumes"].format(low=f"{spread[0]:.3f}", high=f"{spread[-1]:.3f}")]
+    if volumes.mean_vol_h is None:
         reason = readable(volumes.reasons["vol_h"], text).rstrip(".")
-        return text["method_vol_h_missing"].format(reason=reason)
-    return text["method_vol_h"].format(value=f"{share:.3f}", litres=f"{whole / 1e6:.2f}")
+        lines.append(text["method_vol_h_missing"].format(reason=reason))
+    return lines
 
 
 def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:

@@ -37,6 +37,7 @@ from cestle.render.panels import (
     side_frames,
     slices_to_show,
 )
+from cestle.render.sheet import clipped
 from cestle.study.presentation import BannerPolicy, PatientBanner, build_page
 from phantoms import analysis_builder as build
 from phantoms import mega_builder as mega
@@ -343,3 +344,17 @@ def test_a_thin_t1_takes_nothing_from_the_map(presentation, spectra):
     assert not np.array_equal(with_thin, alone)
     margin = with_thin[80:620, 1009:]
     assert np.array_equal(margin, np.broadcast_to(margin[0, 0], margin.shape))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_line_of_the_volumes_is_never_cut(language):
+    """The words that say how the volume inside was found stand at its end."""
+    templates = load_template_set(TemplateFolder.default(), language=language)
+    if language != "en" and templates.cjk_font is None:
+        pytest.skip("no font with Chinese characters; run tests/install_peers.sh")
+    typeface, text = Typeface(cjk_file=templates.cjk_font), templates.presentation.texts
+    for share in (text["not_available"], text["vol_h"].format(value="0.288", litres="1.88")):
+        for index in ("–", "−0.288"):
+            line = text["volumes_line"].format(left="8.88", right="8.88", index=index, share=share)
+            assert typeface.width(line, 11) <= 512
+            assert clipped(line, typeface, 11, 512) == line

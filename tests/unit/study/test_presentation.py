@@ -208,15 +208,8 @@ def test_without_a_score_the_bare_rule_is_not_on_the_cutoff(presentation):
     assert "not available" in call.facts[0]
 
 
-@pytest.mark.parametrize(
-    ("litres", "shown"),
-    [
-        (1.5, "Vol_H 0.233 % of 1.50 l inside the skull, by atlas scaling."),
-        (None, "Vol_H not available: the built-in atlas is turned off."),
-    ],
-)
-def test_the_share_of_the_head_names_its_method_or_its_reason(presentation, litres, shown):
-    """3.0 and 4.0 ml: the mean over 1.5 l is 0.233 %."""
+def volumes_page(presentation, litres):
+    """The page of hippocampi of 3.0 and 4.0 ml in a head of some size, or of an unknown one."""
     analysis = build.usual_analysis()
     volumes = VolumeResult(
         hippocampus_mm3={Side.LEFT: 3000.0, Side.RIGHT: 4000.0},
@@ -225,8 +218,24 @@ def test_the_share_of_the_head_names_its_method_or_its_reason(presentation, litr
         reasons={} if litres else {"vol_h": "the built-in atlas is turned off"},
     )
     results = replace(analysis.results, volumes=volumes)
-    page = build_page(replace(analysis, results=results), presentation, PATIENT)
-    assert shown in page.methods.lines[0]
+    return build_page(replace(analysis, results=results), presentation, PATIENT)
+
+
+def test_the_share_of_the_head_names_its_method(presentation):
+    """3.0 and 4.0 ml: the mean over 1.5 l is 0.233 %, below the table, not among the methods."""
+    page = volumes_page(presentation, 1.5)
+    assert page.volumes == (
+        "Hippocampi L 3.00, R 4.00 ml · DAI(epi) – · Vol_H 0.233 % of 1.50 l (atlas scaling)"
+    )
+    assert "Vol_H" not in page.methods.lines[0]
+
+
+def test_a_share_of_the_head_that_is_absent_says_why(presentation):
+    """The line says that there is none, the methods say why."""
+    page = volumes_page(presentation, None)
+    assert page.volumes.endswith("Vol_H not available")
+    assert "Vol_H not available: the built-in atlas is turned off." in page.methods.lines[0]
+    assert build_page(build.usual_analysis(), presentation, PATIENT).volumes == ""
 
 
 @pytest.mark.parametrize(
