@@ -215,12 +215,12 @@ class _Aligned:
         return float(both / (np.count_nonzero(inside) + np.count_nonzero(self.brain)))
 
     def likeness(self, template: AtlasTemplate) -> float:
-        """Correlation of the brightness with the template's in its brain."""
+        """Correlation of the brightness with the template's in its brain; 0 for an even one."""
         inside = brain_of_template(self.even, self.alignment, template)
         there = template_volume(template).on_step(ALIGN_MM)
         index = there.index(self.alignment.to_template(self.even.points_mm[inside]))
         shown = map_coordinates(there.values, index, order=1)
-        return float(np.corrcoef(shown, self.even.values[inside])[0, 1])
+        return float(np.nan_to_num(np.corrcoef(shown, self.even.values[inside])[0, 1]))
 
 
 def _aligned(
