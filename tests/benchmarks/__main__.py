@@ -14,6 +14,7 @@ BENCHMARKS = (
     "fluid",
     "atlas",
     "atlas_table",
+    "intracranial",
     "slab",
     "motion",
     "megapress",

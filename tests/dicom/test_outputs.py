@@ -1,5 +1,6 @@
 """The objects that go to the PACS, read back independently of the code that wrote them."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import highdicom as hd
@@ -15,6 +16,7 @@ from cestle.dicom.gate import check_sides, object_faults, segment_centroid
 from cestle.dicom.identity import OutputIdentity, derive_uid
 from cestle.dicom.outputs import build_outputs, build_pictures, write_outputs
 from cestle.errors import HeaderError, LateralityError
+from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
 from cestle.study.inputs import ScalarImage
 from phantoms import analysis_builder as build
@@ -332,6 +334,68 @@ def test_a_study_without_map_still_reports(tmp_path):
         if i.ConceptNameCodeSequence[0].CodeValue == "LATCALL"
     ]
     assert calls == ["82334004"]
+
+
+def with_hippocampi(volume_mm3, **changes):
+    """A study whose hippocampi were drawn as cubes of 1 mm voxels on a T1."""
+    side = round(volume_mm3 ** (1 / 3))
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]
+    affine[1, 3] = 60.0  # off the plane of the slice
+    usual = build.regions(build.coronal_grid())
+    fine = Grid(
+        shape=(side, side, side),
+        affine=affine,
+        frame_of_reference_uid=usual[0].grid.frame_of_reference_uid,
+        slice_thickness_mm=1.0,
+    )
+    drawn = tuple(
+        replace(one, grid=fine, fraction=np.ones(fine.shape))
+        if one.structure is Structure.HIPPOCAMPUS
+        else one
+        for one in usual
+    )
+    return build.analysis(regions=drawn, **changes)
+
+
+def volume_group(report):
+    """Codes and values of the group of the volumes, and its comments."""
+    for group in groups_of(report):
+        numbers = {
+            item.ConceptNameCodeSequence[0].CodeValue: item
+            for item in group.get("ContentSequence", ())
+            if item.ValueType == "NUM"
+        }
+        if "DAIVOLHEPI" in numbers:
+            comments = [i.TextValue for i in group.ContentSequence if i.ValueType == "TEXT"]
+            return numbers, comments
+    raise AssertionError("no group of the volumes")
+
+
+def test_the_share_of_the_head_stands_beside_the_volumes(tmp_path):
+    """2.744 ml of 1.4 l are 0.196 %; the code of the volume inside says how it was found."""
+    analysis = with_hippocampi(2744, intracranial_volume_mm3=1.4e6)
+    numbers, comments = volume_group(written(tmp_path, analysis, sources())["report"][0])
+    assert number(numbers["ICVATLAS"]) == 1.4e6
+    unit = numbers["ICVATLAS"].MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0]
+    assert unit.CodeValue == "mm3"
+    name = numbers["ICVATLAS"].ConceptNameCodeSequence[0]
+    assert name.CodeMeaning == "Intracranial volume by atlas scaling"
+    assert number(numbers["VOLH"]) == pytest.approx(0.196)
+    assert not any("not computed" in line for line in comments)
+    form = analysis.results.to_json()["volumes"]
+    assert form["vol_h"] == pytest.approx(0.196)
+    assert form["icv_method"] == "atlas scaling"
+
+
+def test_a_share_that_is_absent_says_why(tmp_path):
+    """Volumes and their index stand; the share is named with its reason, without a number."""
+    analysis = with_hippocampi(2744, intracranial_reason="the built-in atlas is turned off")
+    numbers, comments = volume_group(written(tmp_path, analysis, sources())["report"][0])
+    assert not {"ICVATLAS", "VOLH"} & set(numbers)
+    assert any(
+        "over intracranial volume: not computed, the built-in atlas is turned off" in line
+        for line in comments
+    )
 
 
 def test_a_missing_region_has_its_reason_code(tmp_path):

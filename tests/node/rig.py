@@ -98,6 +98,9 @@ def node_config(folder, *, destinations=(("pacs", "PACS", 1),), extra="", **node
         ]
     if "[study]" not in extra:
         lines += ["[study]", "quiet_seconds = 0.3", "partial_quiet_seconds = 0.6"]
+    if "[analysis.regions]" not in extra:
+        # on every study of the phantom the atlas would look for the volume inside a skull
+        lines += ["[analysis.regions]", "automatic_atlas = false"]
     path = Path(folder) / "node.toml"
     path.write_text("\n".join(lines) + "\n" + extra, encoding="utf-8")
     return load_node_config(path)

@@ -22,7 +22,12 @@ from node.rig import node_config, store, wait_until
 pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("atlas")]
 
 SETTINGS = SimulationSettings(seed=3, snr=None, b1_spread=0.0, t1_mm=2.0)
-TIMES = "[study]\nquiet_seconds = 0.5\npartial_quiet_seconds = 30.0\n"
+TIMES = """[study]
+quiet_seconds = 0.5
+partial_quiet_seconds = 30.0
+[analysis.regions]
+automatic_atlas = true
+"""
 
 
 def with_exchanged_sides(path, target):
@@ -88,6 +93,18 @@ def product(study, revision, name):
     return next(folder / one["path"] for one in made if one["product"] == name)
 
 
+def report_numbers(item):
+    """All numbers of a report by the value of their code."""
+    found = {}
+    for child in item.get("ContentSequence", ()):
+        if child.ValueType == "NUM":
+            measured = child.MeasuredValueSequence[0]
+            value = float(measured.get("FloatingPointValue", measured.NumericValue))
+            found[child.ConceptNameCodeSequence[0].CodeValue] = value
+        found |= report_numbers(child)
+    return found
+
+
 def classes(found):
     return {name: one["class"] for name, one in found["regions"]["structures"].items()}
 
@@ -139,3 +156,21 @@ def test_the_experts_regions_make_a_new_revision(loop):
     named = predecessor.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     assert named == pydicom.dcmread(product(loop["images"], 0, "report")).SOPInstanceUID
     assert loop["delivered"] == len(first["outputs"]) + len(last["outputs"])
+
+
+def test_the_experts_hippocampi_are_held_against_the_head(loop):
+    """The T1 is the template at its own size, so its volume inside is the template's.
+
+    The atlas's own regions give no volumes, so the first revision has no share.
+    """
+    first, last = results(loop["images"], 0), results(loop["expert"], 2)
+    assert first["volumes"] is None
+    volumes = last["volumes"]
+    assert volumes["icv_method"] == "atlas scaling"
+    assert volumes["icv_mm3"] == pytest.approx(load_atlas_template().brain_mm3, rel=0.02)
+    mean = (volumes["hippocampus_left_mm3"] + volumes["hippocampus_right_mm3"]) / 2.0
+    assert volumes["vol_h"] == pytest.approx(100.0 * mean / volumes["icv_mm3"])
+    report = pydicom.dcmread(product(loop["expert"], 2, "report"))
+    numbers = report_numbers(report)
+    assert numbers["VOLH"] == pytest.approx(volumes["vol_h"])
+    assert numbers["ICVATLAS"] == pytest.approx(volumes["icv_mm3"])

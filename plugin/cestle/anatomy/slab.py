@@ -60,6 +60,41 @@ def slab_average(values: Real, source: Grid, target: Grid, *, mask: Bool | None 
     return _box_average(value_at, target, chosen, IN_PLANE_POINTS)
 
 
+def centre_plane(values: Real, source: Grid, target: Grid, index: int, per_voxel: int) -> Real:
+    """An image in the middle plane of one slice, unlike what the slice averages over.
+
+    Parameters
+    ----------
+    values
+        Image on `source`, its shape.
+    source, target
+        The grids.
+    index
+        Number of the slice of `target`.
+    per_voxel
+        Samples along rows and columns of each voxel.
+
+    Returns
+    -------
+        Linear between the voxels, shape (rows · per_voxel, columns · per_voxel); rows and columns
+        run as those of `target`, a block of samples fills its voxel. Points outside count 0.
+
+    Raises
+    ------
+    GeometryError
+        When the grids state different frames of reference.
+    """
+    require_same_frame(source, target, name="the anatomical series")
+    _, rows, columns = target.shape
+    places = np.empty((rows * per_voxel, columns * per_voxel, 3))
+    places[..., 0] = index
+    places[..., 1] = ((np.arange(rows * per_voxel) + 0.5) / per_voxel - 0.5)[:, None]
+    places[..., 2] = (np.arange(columns * per_voxel) + 0.5) / per_voxel - 0.5
+    at = np.moveaxis(source.to_index(target.to_lps(places)), -1, 0)
+    plane: Real = map_coordinates(values, at, order=1, mode="grid-constant", cval=0.0)
+    return plane
+
+
 def _box_average(
     value_at: Callable[[Real], Real], target: Grid, chosen: Bool, in_plane: int
 ) -> Real:

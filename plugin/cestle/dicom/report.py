@@ -196,8 +196,19 @@ class _Builder:
             site=sr.FindingSite(anatomic_location=self._code(group.site)),
             measurements=[*numbers, *self._numbers(group.rows, None)],
             evaluations=[] if numbers else [self._reason(self._index_code(group))],
-            comments=() if numbers else (reason,),
+            comments=(*(() if numbers else (reason,)), *self._row_reasons(group)),
         )
+
+    def _row_reasons(self, group: IndexGroup) -> list[str]:
+        """Why a row beside known volumes has no value."""
+        volumes = self._analysis.results.volumes
+        if volumes is None or None in volumes.hippocampus_mm3.values():
+            return []
+        return [
+            f"{self._code(row.name).meaning}: not computed, {volumes.reasons[row.name]}"
+            for row in group.rows
+            if row.name in volumes.reasons
+        ]
 
     def _index_numbers(self, group: IndexGroup, block: Mapping[str, Any]) -> list[sr.Measurement]:
         low, high = block["ci95"] or (None, None)

@@ -52,6 +52,10 @@ class MapContent:
         Regions to outline.
     scale
         Colours of the values.
+    thin
+        Anatomy in the middle plane of the slice that is shown large, in a whole number of samples
+        for each voxel, shape (rows · n, columns · n) [a.u.]; None without one that is much thinner
+        than the slice.
     """
 
     values: Real
@@ -60,6 +64,7 @@ class MapContent:
     grid: Grid
     regions: tuple[ShownRegion, ...]
     scale: ColorScale
+    thin: Real | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,6 +210,8 @@ class PageContent:
         Why there is no map; used when `picture` is None.
     map_caption, zoom_caption, anatomy_caption
         What the panels show.
+    pair_captions
+        What the averaged and the thin anatomy show, where both stand side by side.
     bar_caption
         Quantity and unit of the colour bar, and what grey means.
     picture_note
@@ -215,6 +222,8 @@ class PageContent:
         Headings of the table, the first one for the name.
     rows
         The table.
+    volumes
+        One line below the table; empty for none.
     indices
         The asymmetry indices.
     call
@@ -241,11 +250,13 @@ class PageContent:
     map_caption: str
     zoom_caption: str
     anatomy_caption: str
+    pair_captions: tuple[str, str]
     bar_caption: tuple[str, ...]
     picture_note: str
     slice_place: SlicePlace | None
     columns: tuple[str, ...]
     rows: tuple[RegionRow, ...]
+    volumes: str
     indices: IndexContent
     call: CallContent
     quality: QualityBlock

@@ -31,6 +31,7 @@ from cestle.render.lettering import Typeface
 from cestle.render.mrs_panel import draw_spectra_panel
 from cestle.render.orientation import Orientation, orientation_of
 from cestle.render.panels import (
+    Layer,
     color_bar,
     draw_letters,
     draw_plane,
@@ -62,7 +63,35 @@ _LEFT_WIDTH: Final = 512
 _TOP: Final = 104
 _LINE: Final = 18
 _BLOCKS_END: Final = FOOTER - 2
+_GAP: Final = 4
+"""Between the two zooms of a pair."""
 _COLUMN_EDGES: Final = (276, 332, 388, 456, 508)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Zooms:
+    """A pair of zooms, the patient's right at the left.
+
+    Parameters
+    ----------
+    left, top
+        Of the pair [pixels].
+    size
+        Width and height of each [pixels].
+    label_px
+        Size of the labels of regions [pixels]; 0 for none, where they would cover the letters of
+        the directions and the zooms with the map name the same outlines.
+    """
+
+    left: int
+    top: int
+    size: tuple[int, int]
+    label_px: int = 14
+
+    @property
+    def width(self) -> int:
+        """Of the pair [pixels]."""
+        return 2 * self.size[0] + _GAP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +102,12 @@ class _Layout:
     ----------
     map_px
         Side of the square with the map [pixels].
-    zoom_px
-        Width and height of a zoom [pixels].
-    colored, anatomy
-        Left and top of the pair of zooms with the map, and of the one without [pixels].
+    colored
+        The pair of zooms with the map.
+    anatomy
+        The pair without it, where it stands alone.
+    pair
+        The pairs of averaged and of thin anatomy, where both are shown.
     bar
         Left and top of the colour bar with its caption [pixels].
     right_px
@@ -84,18 +115,21 @@ class _Layout:
     """
 
     map_px: int
-    zoom_px: tuple[int, int]
-    colored: tuple[int, int]
-    anatomy: tuple[int, int]
+    colored: _Zooms
+    anatomy: _Zooms
+    pair: tuple[_Zooms, _Zooms]
     bar: tuple[int, int]
     right_px: int
 
 
 _WHOLE: Final = _Layout(
     map_px=_LEFT_WIDTH,
-    zoom_px=(230, 198),
-    colored=(_RIGHT, _TOP),
-    anatomy=(_RIGHT, _TOP + 222),
+    colored=_Zooms(left=_RIGHT, top=_TOP, size=(230, 198)),
+    anatomy=_Zooms(left=_RIGHT, top=_TOP + 222, size=(230, 198)),
+    pair=(
+        _Zooms(left=_RIGHT, top=_TOP + 222, size=(113, 198), label_px=0),
+        _Zooms(left=_RIGHT + 234, top=_TOP + 222, size=(113, 198), label_px=0),
+    ),
     bar=(_RIGHT, _TOP + 430),
     right_px=_RIGHT_WIDTH,
 )
@@ -103,9 +137,12 @@ _WHOLE: Final = _Layout(
 
 _SHARED: Final = _Layout(
     map_px=320,
-    zoom_px=(159, 226),
-    colored=(352, _TOP),
-    anatomy=(352 + 332, _TOP),
+    colored=_Zooms(left=352, top=_TOP, size=(159, 226)),
+    anatomy=_Zooms(left=352 + 332, top=_TOP, size=(159, 226)),
+    pair=(
+        _Zooms(left=352 + 332, top=_TOP, size=(77, 226), label_px=0),
+        _Zooms(left=352 + 498, top=_TOP, size=(77, 226), label_px=0),
+    ),
     bar=(352, _TOP + 236),
     right_px=SIZE - 352 - LEFT,
 )
@@ -144,6 +181,10 @@ def render_page(content: PageContent, typeface: Typeface) -> Pixels:
         box = (LEFT, _SPECTRA_TOP, SIZE - 2 * LEFT, _SPECTRA_HEIGHT)
         draw_spectra_panel(page, content.spectra, typeface, box)
     _table(draw, content.columns, content.rows, typeface, top=630)
+    size = 12 if typeface.width(content.volumes, 12) <= _LEFT_WIDTH else 11
+    put_text(
+        draw, (LEFT, 783), clipped(content.volumes, typeface, size, _LEFT_WIDTH), typeface, size
+    )
     draw_indices(page, content.indices, typeface, (_RIGHT, 630), _RIGHT_WIDTH)
     _call(draw, content.call, content.more_text, typeface, top=800)
     _blocks(draw, content, typeface, top=888)
@@ -184,15 +225,20 @@ def _pictures(
             # Below the letter at the upper edge.
             top = _TOP + 24 + 15 * number
             haloed_text(page, (LEFT + 8, top), words, typeface, 12, STAMP_COLOR)
-    for place, caption, colored in (
-        (layout.colored, content.zoom_caption, True),
-        (layout.anatomy, content.anatomy_caption, False),
-    ):
-        _zooms(page, picture, orientation, typeface, place, layout.zoom_px, colored=colored)
-        room = 2 * layout.zoom_px[0] + 4
-        shown = clipped(caption, typeface, 14, room)
-        gap = 26 if place[1] == _TOP else 21
-        put_text(draw, (place[0], place[1] - gap), shown, typeface, 14, FAINT)
+    rows = [[(layout.colored, content.zoom_caption, Layer.MAP)]]
+    if picture.thin is None:
+        rows.append([(layout.anatomy, content.anatomy_caption, Layer.ANATOMY)])
+    else:
+        layers = (Layer.ANATOMY, Layer.THIN)
+        rows.append(list(zip(layout.pair, content.pair_captions, layers, strict=True)))
+    for row in rows:
+        fits = all(typeface.width(words, 14) <= zooms.width for zooms, words, _ in row)
+        size = 14 if fits else 12
+        for zooms, words, layer in row:
+            _zooms(page, picture, orientation, typeface, zooms, layer)
+            shown = clipped(words, typeface, size, zooms.width)
+            gap = (26 if zooms.top == _TOP else 21) + size - 14
+            put_text(draw, (zooms.left, zooms.top - gap), shown, typeface, size, FAINT)
     left, top = layout.bar
     for line, text in enumerate(content.bar_caption[:2]):
         put_text(draw, (left, top + 20 * line), text, typeface, 14, FAINT if line else TEXT)
@@ -204,17 +250,15 @@ def _zooms(
     content: MapContent,
     orientation: Orientation,
     typeface: Typeface,
-    place: tuple[int, int],
-    size: tuple[int, int],
-    *,
-    colored: bool,
+    zooms: _Zooms,
+    layer: Layer,
 ) -> None:
     """Both temporal lobes; the patient's right at the left, as in the whole slice."""
     plane = shown_plane(content, orientation, main_slice(content))
+    size, top = zooms.size, zooms.top
     frames = side_frames(plane, orientation, size)
     draw = ImageDraw.Draw(page)
-    left, top = place
-    for side, x in ((Side.RIGHT, left), (Side.LEFT, left + size[0] + 4)):
+    for side, x in ((Side.RIGHT, zooms.left), (Side.LEFT, zooms.left + size[0] + _GAP)):
         box = [x, top, x + size[0] - 1, top + size[1] - 1]
         draw.rectangle(box, fill=PANEL, outline=SIDE_COLOR[side])
         frame = frames.get(side)
@@ -222,8 +266,8 @@ def _zooms(
             middle = (x + size[0] / 2, top + size[1] / 2)
             put_text(draw, middle, "–", typeface, 20, anchor="mm")
             continue
-        picture = draw_plane(plane, frame, typeface, colored=colored, label_px=14)
-        draw_letters(picture, orientation, typeface, 13)
+        picture = draw_plane(plane, frame, typeface, layer=layer, label_px=zooms.label_px)
+        draw_letters(picture, orientation, typeface, 13 if zooms.label_px else 11)
         x += (size[0] - picture.width) // 2
         page.paste(picture, (x, top + (size[1] - picture.height) // 2))
         draw.rectangle(box, outline=SIDE_COLOR[side])

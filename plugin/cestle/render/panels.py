@@ -1,6 +1,7 @@
 """Panels with the map: voxels, outlines, letters and the colour bar."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,14 @@ _MARGIN_VOXELS: Final = 4
 _MOST_SLICES: Final = 9
 
 
+class Layer(StrEnum):
+    """What a panel shows below the outlines."""
+
+    MAP = "map"
+    ANATOMY = "anatomy"
+    THIN = "thin"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShownPlane:
     """One slice in display orientation.
@@ -45,12 +54,15 @@ class ShownPlane:
         Voxels of a region that have no value, shape (rows, columns).
     fractions
         Regions with their shares in this slice, shape (rows, columns) each.
+    thin
+        RGB of the anatomy in the middle plane, some samples for each voxel; None without it.
     """
 
     anatomy: Pixels
     colored: Pixels
     hatched: Bool
     fractions: tuple[tuple[ShownRegion, Real], ...]
+    thin: Pixels | None = None
 
 
 def shown_plane(content: MapContent, orientation: Orientation, index: int) -> ShownPlane:
@@ -71,6 +83,9 @@ def shown_plane(content: MapContent, orientation: Orientation, index: int) -> Sh
             for region in content.regions
             if region.fraction[index].any()
         ),
+        thin=None
+        if content.thin is None or index != main_slice(content)
+        else np.ascontiguousarray(orientation.apply(grey(content.thin)), dtype=np.uint8),
     )
 
 
@@ -157,9 +172,9 @@ def _bounding_box(plane: ShownPlane, side: Side) -> tuple[int, int, int, int] | 
 
 
 def draw_plane(
-    plane: ShownPlane, frame: Frame, typeface: Typeface, *, colored: bool, label_px: int
+    plane: ShownPlane, frame: Frame, typeface: Typeface, *, layer: Layer, label_px: int
 ) -> Image.Image:
-    """Panel of one plane: true voxels, outlines and their labels.
+    """Panel of one plane: true voxels or thin anatomy, outlines and their labels.
 
     Parameters
     ----------
@@ -169,19 +184,12 @@ def draw_plane(
         Which part, how large.
     typeface
         Fonts of the labels.
-    colored
-        Whether the map covers the anatomy.
+    layer
+        What lies below the outlines.
     label_px
         Size of the labels [pixels]; 0 for none.
     """
-    rows = slice(frame.first_row, frame.first_row + frame.rows)
-    columns = slice(frame.first_column, frame.first_column + frame.columns)
-    voxels = (plane.colored if colored else plane.anatomy)[rows, columns]
-    picture = Image.fromarray(np.ascontiguousarray(voxels)).resize(
-        frame.size, Image.Resampling.NEAREST
-    )
-    if colored:
-        _hatch(picture, plane.hatched[rows, columns])
+    picture = _background(plane, frame, layer)
     for region, fraction in plane.fractions:
         draw_outline(
             picture,
@@ -195,6 +203,32 @@ def draw_plane(
         for region, fraction in plane.fractions:
             _label(picture, region, fraction, frame, typeface, label_px)
     return picture
+
+
+def _background(plane: ShownPlane, frame: Frame, layer: Layer) -> Image.Image:
+    """What a frame shows of a layer; only the thin anatomy is smooth."""
+    if layer is Layer.THIN and plane.thin is not None:
+        each = plane.thin.shape[0] // plane.hatched.shape[0]
+        return _part(plane.thin, frame, each, Image.Resampling.BILINEAR)
+    colored = layer is Layer.MAP
+    voxels = plane.colored if colored else plane.anatomy
+    picture = _part(voxels, frame, 1, Image.Resampling.NEAREST)
+    if colored:
+        _hatch(picture, plane.hatched[_within(frame, 1)])
+    return picture
+
+
+def _part(pixels: Pixels, frame: Frame, each: int, how: Image.Resampling) -> Image.Image:
+    part = np.ascontiguousarray(pixels[_within(frame, each)])
+    return Image.fromarray(part).resize(frame.size, how)
+
+
+def _within(frame: Frame, each: int) -> tuple[slice, slice]:
+    """Rows and columns of a frame in an image of so many samples for each voxel."""
+    return (
+        slice(each * frame.first_row, each * (frame.first_row + frame.rows)),
+        slice(each * frame.first_column, each * (frame.first_column + frame.columns)),
+    )
 
 
 def _hatch(picture: Image.Image, hatched: Bool) -> None:
@@ -299,7 +333,7 @@ def map_panel(
         plane = shown_plane(content, orientation, index)
         frame = whole_frame(plane, orientation, cell - (0 if per_row == 1 else 2))
         label_px = 14 if per_row == 1 else 0
-        picture = draw_plane(plane, frame, typeface, colored=True, label_px=label_px)
+        picture = draw_plane(plane, frame, typeface, layer=Layer.MAP, label_px=label_px)
         draw_letters(picture, orientation, typeface, 20 if per_row == 1 else 13)
         if position == 0:
             draw_ruler(picture, frame, orientation, typeface)

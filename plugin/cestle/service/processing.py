@@ -32,6 +32,7 @@ from cestle.measurement import Side, Structure
 from cestle.mrs.gates import GateSettings
 from cestle.mrs.megapress import FitMethod, MegaSettings
 from cestle.mrs.selection import require_transients
+from cestle.service.intracranial import with_intracranial_volume
 from cestle.service.region_atlas import BuiltInAtlas
 from cestle.service.region_ladder import RegionMaker, climb
 from cestle.service.region_plug_in import PlugIn
@@ -269,6 +270,11 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         previous=previous,
         progress=progress,
     )
+    inputs = with_intracranial_volume(
+        study.inputs,
+        allowed=request.analysis.regions.automatic_atlas,
+        progress=progress,
+    )
     progress("computing the GluCEST map, the indices and the spectra")
     provenance = Provenance(
         software_version=cestle.__version__,
@@ -277,7 +283,7 @@ def process(request: ProcessRequest, progress: Progress) -> StudyResults:
         previous=previous,
         options=RequestedOptions(form=options.to_json(), words=options.words()),
     )
-    analysis = analyse_study(study.inputs, settings, provenance)
+    analysis = analyse_study(inputs, settings, provenance)
     progress("making the pictures and the DICOM objects")
     identity = OutputIdentity(
         origin=request.origin,

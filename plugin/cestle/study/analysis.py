@@ -263,6 +263,7 @@ def analyse_study(
         inputs.regions,
         None if inputs.saturation is None else inputs.saturation.grid,
         intracranial_mm3=inputs.intracranial_volume_mm3,
+        intracranial_reason=inputs.intracranial_reason,
         onset=inputs.onset_side,
     )
     asymmetry = _asymmetry(statistics, confidence, volumes, inputs.onset_side, settings, reasons)

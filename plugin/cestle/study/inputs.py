@@ -73,6 +73,8 @@ class StudyInputs:
         `missing` says why under ``mrs_mega``.
     intracranial_volume_mm3
         Volume inside the skull, by the scale of an atlas; None where it is not known [mm³].
+    intracranial_reason
+        Why it is not known; empty where it is, and where nothing asked for it.
     """
 
     study_instance_uid: str
@@ -88,3 +90,4 @@ class StudyInputs:
     missing: tuple[tuple[str, str], ...] = ()
     mega: MegaSeries | None = None
     intracranial_volume_mm3: float | None = None
+    intracranial_reason: str = ""

@@ -3,7 +3,7 @@
 import re
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Final
@@ -11,7 +11,10 @@ from typing import Final
 import numpy as np
 
 from cestle.anatomy.sampling import RegionEstimator
+from cestle.anatomy.slab import centre_plane
+from cestle.errors import GeometryError
 from cestle.gates import Verdict, worst
+from cestle.geometry import Grid
 from cestle.measurement import Estimate, Side, Structure
 from cestle.physics import Bool, Real
 from cestle.render.colors import ColorScale
@@ -50,6 +53,7 @@ TEXT_KEYS: Final = frozenset(
         *("study_date", "revision", "map_caption", "montage_caption", "zoom_caption"),
         *(
             "anatomy_caption",
+            "thin_caption",
             "bar_caption",
             "bar_note",
             "no_map_title",
@@ -85,6 +89,9 @@ TEXT_KEYS: Final = frozenset(
             "method_cutoff",
             "method_comparison",
             "method_volumes",
+            "volumes_line",
+            "vol_h",
+            "method_vol_h_missing",
             "method_t1_corrected",
             "method_t1_change",
             "method_options",
@@ -117,6 +124,11 @@ _HEAD_SHARE: Final = 0.1
 
 _LEAST_VOXELS: Final = 8
 """A T1 of fewer along an axis shows no place."""
+
+_THIN_SAMPLES: Final = 4
+"""Samples of the thin T1 along each voxel."""
+_MOST_OF_SLICE: Final = 0.5
+"""Largest voxel of a T1 that is called thin, in thicknesses of the slice."""
 
 _SHOWN_INDICES: Final = ("dai_glu_h_epi", "dai_glu_a_epi")
 
@@ -272,6 +284,7 @@ def build_page(
         anatomy_caption=text["anatomy_caption"].format(
             underlay=readable(analysis.underlay_name, text)
         ),
+        pair_captions=(readable(analysis.underlay_name, text), text["thin_caption"]),
         bar_caption=(text["bar_caption"], text["bar_note"]),
         picture_note=unverified_note(results.regions, text),
         slice_place=_slice_place(analysis),
@@ -280,6 +293,7 @@ def build_page(
             for key in ("region", "value", "voxels", "valid", "b0", "b1")
         ),
         rows=tuple(_region_row(analysis, *pair, text) for pair in _REGION_ORDER),
+        volumes=_volumes(results.volumes, text),
         indices=_indices(analysis, presentation),
         call=_call(analysis, text),
         quality=_quality(analysis, text),
@@ -332,7 +346,7 @@ def map_content(analysis: StudyAnalysis, presentation: Presentation) -> MapConte
     """The GluCEST map with its regions; None without a map."""
     if analysis.glucest is None or analysis.underlay is None:
         return None
-    return MapContent(
+    content = MapContent(
         values=analysis.glucest.percent,
         valid=analysis.glucest.valid,
         underlay=analysis.underlay,
@@ -340,6 +354,20 @@ def map_content(analysis: StudyAnalysis, presentation: Presentation) -> MapConte
         regions=_shown_regions(analysis, presentation.texts),
         scale=presentation.scale,
     )
+    return replace(content, thin=_thin(analysis, content.grid, main_slice(content)))
+
+
+def _thin(analysis: StudyAnalysis, grid: Grid, index: int) -> Real | None:
+    """The T1 in the middle plane of a slice; None where it is not much thinner than the slice."""
+    anatomy = analysis.placed.anatomy
+    if anatomy is None:
+        return None
+    if max(anatomy.grid.spacing_mm) > _MOST_OF_SLICE * grid.slice_thickness_mm:
+        return None
+    try:
+        return centre_plane(anatomy.values, anatomy.grid, grid, index, _THIN_SAMPLES)
+    except GeometryError:
+        return None  # another frame of reference: no place in it is known
 
 
 def field_contents(
@@ -623,7 +651,7 @@ def _methods(analysis: StudyAnalysis, text: Mapping[str, str]) -> TextBlock:
             source=readable(results.lateralization.cutoff_source, text),
         ),
     ]
-    lines += _volumes(results.volumes, text)
+    lines += _about_volumes(results.volumes, text)
     if results.comparison is not None:
         shown = ", ".join(
             f"{readable(name, text)} {text['not_available'] if value is None else signed(value, 4)}"
@@ -654,22 +682,33 @@ def _t1_place(place: T1PlaceResult | None, text: Mapping[str, str]) -> list[str]
     return lines
 
 
-def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
-    """The hippocampal volumes with the normal spread of their asymmetry beside it."""
+def _volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> str:
+    """Volumes of both hippocampi, their asymmetry and their share of the head, in one line."""
     if volumes is None or None in volumes.hippocampus_mm3.values():
-        return []
+        return ""
     left, right = (f"{(volumes.hippocampus_mm3[side] or 0.0) / 1000.0:.2f}" for side in Side)
     index = volumes.indices["dai_vol_h_epi"]
+    share, whole = volumes.mean_vol_h, volumes.intracranial_mm3
+    return text["volumes_line"].format(
+        left=left,
+        right=right,
+        index="–" if index is None else signed(index.value, 3),
+        share=text["not_available"]
+        if share is None or whole is None
+        else text["vol_h"].format(value=f"{share:.3f}", litres=f"{whole / 1e6:.2f}"),
+    )
+
+
+def _about_volumes(volumes: VolumeResult | None, text: Mapping[str, str]) -> list[str]:
+    """The normal spread of the asymmetry of volumes, and why there is no share of the head."""
+    if volumes is None or None in volumes.hippocampus_mm3.values():
+        return []
     spread = sorted(NORMAL_ASYMMETRY.values())
-    return [
-        text["method_volumes"].format(
-            left=left,
-            right=right,
-            index=text["not_available"] if index is None else signed(index.value, 3),
-            low=f"{spread[0]:.3f}",
-            high=f"{spread[-1]:.3f}",
-        )
-    ]
+    lines = [text["method_volumes"].format(low=f"{spread[0]:.3f}", high=f"{spread[-1]:.3f}")]
+    if volumes.mean_vol_h is None:
+        reason = readable(volumes.reasons["vol_h"], text).rstrip(".")
+        lines.append(text["method_vol_h_missing"].format(reason=reason))
+    return lines
 
 
 def _estimator(analysis: StudyAnalysis, text: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Volumes of the hippocampi and their asymmetry, from regions that hold whole structures."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -51,6 +51,26 @@ LENGTH: Final = Limits(
 )
 """Labelled by person or program, seven heads had 0.95 to 1; with one side cut to half its volume,
 in front or behind, at most 0.63, of which the asymmetry of volumes alone sees a third."""
+SMALL_HEAD: Final = Limits(
+    quantity="volume inside the skull",
+    unit="L",
+    warn=1.0,
+    fail=None,
+    higher_is_better=True,
+    action="check the T1",
+)
+LARGE_HEAD: Final = replace(SMALL_HEAD, warn=2.0, higher_is_better=False)
+"""Heads of adults hold 1.0 to 2.0 litres."""
+SMALL_SHARE: Final = Limits(
+    quantity="hippocampus over the volume inside the skull",
+    unit="%",
+    warn=0.07,
+    fail=None,
+    higher_is_better=True,
+    action="check segmentation, surgery and the T1",
+)
+LARGE_SHARE: Final = replace(SMALL_SHARE, warn=0.40, higher_is_better=False)
+"""Four standard deviations around 0.234 %, whose published quartiles are 0.212 and 0.269."""
 
 ATLAS_REASON: Final = (
     "not available from the automatic atlas, which draws both sides after its own symmetric shape"
@@ -88,8 +108,8 @@ class VolumeResult:
 
     @property
     def vol_h(self) -> dict[Side, float | None]:
-        """Hippocampus over intracranial volume by side [%]."""
-        whole = self.intracranial_mm3
+        """Hippocampus over intracranial volume by side [%]; None where a reason withholds it."""
+        whole = None if "vol_h" in self.reasons else self.intracranial_mm3
         return {
             side: None if volume is None or whole is None else 100.0 * volume / whole
             for side, volume in self.hippocampus_mm3.items()
@@ -120,11 +140,32 @@ def gives_volume(region: Region, cest: Grid | None) -> bool:
     return max(region.grid.spacing_mm) <= _FINE_MM and bool(filled >= _SLICES_OF_3D)
 
 
+def gives_both_volumes(regions: Iterable[Region], cest: Grid | None) -> bool:
+    """Whether both hippocampi have a volume that an intracranial one can be held against.
+
+    Parameters
+    ----------
+    regions
+        As drawn, each on its own grid.
+    cest
+        Grid of the CEST series; None without one.
+    """
+    sides = {
+        one.side
+        for one in regions
+        if one.structure is Structure.HIPPOCAMPUS
+        and one.source.region_class.verified
+        and gives_volume(one, cest)
+    }
+    return sides == set(Side)
+
+
 def hippocampal_volumes(
     regions: Iterable[Region],
     cest: Grid | None,
     *,
     intracranial_mm3: float | None,
+    intracranial_reason: str = "",
     onset: Side | None,
 ) -> VolumeResult:
     """Volumes and their asymmetry; what cannot be told is None with a reason.
@@ -137,6 +178,8 @@ def hippocampal_volumes(
         Grid of the CEST series; None without one.
     intracranial_mm3
         Volume inside the skull; None where it is not known [mm³].
+    intracranial_reason
+        Why it is not known.
     onset
         Side of seizure onset as stated.
     """
@@ -162,11 +205,8 @@ def hippocampal_volumes(
                 f"{Structure.HIPPOCAMPUS}_{side}",
                 "no region of the hippocampus on a 3D T1 was sent",
             )
-    if intracranial_mm3 is None:
-        reasons["vol_h"] = "the intracranial volume is not known"
-    elif None in volumes.values():
-        reasons["vol_h"] = "it needs the volumes of both hippocampi"
     indices, gates = _indices(volumes, _length_gates(lengths), onset, reasons)
+    gates += _share_gates(volumes, intracranial_mm3, intracranial_reason, gates, reasons)
     return VolumeResult(
         hippocampus_mm3=volumes,
         intracranial_mm3=intracranial_mm3,
@@ -211,6 +251,37 @@ def _length_gates(lengths: Mapping[Side, float]) -> tuple[Gate, ...]:
         return ()
     ratio = min(lengths.values()) / max(lengths.values())
     return (Gate.held("hippocampal_length", str(Structure.HIPPOCAMPUS), ratio, LENGTH),)
+
+
+def _share_gates(
+    volumes: Mapping[Side, float | None],
+    intracranial_mm3: float | None,
+    intracranial_reason: str,
+    hippocampal: Iterable[Gate],
+    reasons: dict[str, str],
+) -> tuple[Gate, ...]:
+    """Whether the share of the head is that of a hippocampus; the reason where there is none."""
+    left, right = volumes[Side.LEFT], volumes[Side.RIGHT]
+    if left is None or right is None:
+        reasons["vol_h"] = "it needs the volumes of both hippocampi"
+        return ()
+    if intracranial_mm3 is None:
+        reasons["vol_h"] = intracranial_reason or "the intracranial volume is not known"
+        return ()
+    share = 50.0 * (left + right) / intracranial_mm3
+    structure, litres = str(Structure.HIPPOCAMPUS), intracranial_mm3 / 1.0e6
+    gates = (
+        Gate.held("intracranial_volume_low", "study", litres, SMALL_HEAD),
+        Gate.held("intracranial_volume_high", "study", litres, LARGE_HEAD),
+        Gate.held("hippocampal_share_low", structure, share, SMALL_SHARE),
+        Gate.held("hippocampal_share_high", structure, share, LARGE_SHARE),
+    )
+    implausible = [
+        gate.sentence for gate in (*hippocampal, *gates) if gate.verdict is not Verdict.PASS
+    ]
+    if implausible:
+        reasons["vol_h"] = "; ".join(implausible)
+    return gates
 
 
 def _indices(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from atlas_cases import (
     OUTSIDE_FROM,
@@ -17,10 +18,10 @@ from atlas_cases import (
     stripped,
     true_regions,
 )
-from cestle.anatomy.atlas import segment_with_atlas
+from cestle.anatomy.atlas import intracranial_volume, segment_with_atlas
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.config.atlas import load_atlas_template
-from cestle.errors import CestleError
+from cestle.errors import CestleError, InputError, NumericalError
 from cestle.measurement import Side, Structure
 from cestle.study.fluid import MOST_FLUID
 from reading import shared
@@ -98,7 +99,10 @@ def test_the_index_hardly_depends_on_who_drew_the_regions(head, regions, truth, 
 
 
 def test_storage_and_repeats_change_no_bit(head, t1, template, found):
-    """A T1 stored with other axes, two of them reversed, gives the very same result."""
+    """A T1 stored with other axes, two of them reversed, gives the very same result.
+
+    So does the volume inside the skull alone, of a T1 that is stored in a third way.
+    """
     affine = head.grid.affine[:, [1, 2, 0, 3]].copy()
     turned = t1.transpose(1, 2, 0)
     for axis in (0, 2):
@@ -113,6 +117,68 @@ def test_storage_and_repeats_change_no_bit(head, t1, template, found):
         assert np.array_equal(one.grid.affine, other.grid.affine)
     assert again.confidence == found.confidence
     assert again.intracranial_volume_mm3 == found.intracranial_volume_mm3
+    mirrored = head.grid.affine.copy()
+    mirrored[:3, 3] += mirrored[:3, 1] * (t1.shape[1] - 1)
+    mirrored[:3, 1] *= -1.0
+    alone = intracranial_volume(t1[:, ::-1], replace(head.grid, affine=mirrored), template)
+    assert alone == found.intracranial_volume_mm3
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A real whole head of 1.75 mm."""
+    return volume(shared("hippodeep-example-t1/example_brain_t1.nii.gz"))
+
+
+def test_a_larger_head_holds_more_by_the_cube_of_its_scale(small, template):
+    """Voxels of 0.94 and 1.06 times the size: 0.83 and 1.19 times the volume, within 1.5 %."""
+    values, grid = small
+    brain, place = volume(shared("hippodeep-example-t1/example_brain_t1_brain_mask.nii.gz"))
+    inside = np.count_nonzero(brain) * place.voxel_volume_mm3
+    at_one = []
+    for scale in (0.94, 1.06):
+        affine = grid.affine.copy()
+        affine[:3] *= scale
+        scaled = replace(grid, affine=affine, slice_thickness_mm=1.75 * scale)
+        at_one.append(intracranial_volume(values, scaled, template) / scale**3)
+    assert at_one[0] == pytest.approx(inside, rel=0.05)
+    assert at_one[1] == pytest.approx(at_one[0], rel=0.015)
+
+
+def test_a_cut_head_has_no_volume_inside(small, template):
+    """The vertex is missing by 2 cm: the brain that is not shown is not guessed."""
+    values, grid = small
+    axis = int(np.argmax(np.abs(grid.affine[2, :3])))
+    assert grid.affine[2, axis] > 0.0
+    brain, _ = volume(shared("hippodeep-example-t1/example_brain_t1_brain_mask.nii.gz"))
+    top = np.flatnonzero(np.any(brain > 0, axis=tuple({0, 1, 2} - {axis}))).max()
+    cut = np.take(values, np.arange(top - round(20 / 1.75)), axis)
+    with pytest.raises(InputError, match=r"shows 9[0-9.]+ % of the brain, at least 99 % were"):
+        intracranial_volume(cut, replace(grid, shape=cut.shape), template)
+
+
+def test_a_brain_that_is_mistaken_has_no_volume_inside(template):
+    """Muscles and skin taken for brain: the map is not trusted, though it has a scale."""
+    head = labelled_head(shared("synthseg-label-maps/training_seg_02.nii.gz"))
+    with pytest.raises(NumericalError, match=r"overlaps with the template by 0\.[0-7]"):
+        intracranial_volume(t1_of(head, 2, shading=0.4), head.grid, template)
+
+
+def test_a_head_upside_down_has_no_volume_inside(head, t1, template):
+    """Headers that exchange head and foot leave something of the size of a brain, and no brain."""
+    turned = replace(head.grid, affine=np.diag([1.0, 1.0, -1.0, 1.0]) @ head.grid.affine)
+    with pytest.raises(NumericalError, match=r"correlates with the template by 0\.[0-4]"):
+        intracranial_volume(t1, turned, template)
+
+
+def test_noise_has_no_volume_inside(small, template):
+    """Noise, smooth or not, is no head."""
+    _, grid = small
+    generator = np.random.default_rng(5)
+    noise = generator.standard_normal(grid.shape)
+    for width in (0.0, 2.0):
+        with pytest.raises(CestleError, match="T1"):
+            intracranial_volume(np.abs(gaussian_filter(noise, width)), grid, template)
 
 
 def test_surgery_is_no_confident_region(head, template):

@@ -1,13 +1,14 @@
 """Shares of thick voxels against analytic volumes."""
 
 from dataclasses import replace
+from itertools import permutations, product
 
 import numpy as np
 import pytest
 
 from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.anatomy.sampling import region_statistic, weighted_quantile
-from cestle.anatomy.slab import region_on_grid, slab_average
+from cestle.anatomy.slab import centre_plane, region_on_grid, slab_average
 from cestle.dicom.region_grids import cut_to_size
 from cestle.errors import GeometryError, NumericalError
 from cestle.geometry import Grid
@@ -187,6 +188,52 @@ def test_a_linear_image_is_averaged_exactly():
     expected = (centre @ np.array([1.0, -2.0, 0.5]) + 3.0).reshape(target.shape)
     inner = (slice(None), slice(8, 24), slice(8, 24))
     np.testing.assert_allclose(average[inner], expected[inner], atol=1e-9)
+
+
+STORED = [(order, flips) for order in permutations(range(3)) for flips in product((0, 1), repeat=3)]
+
+
+def stored(values, grid, order, flips):
+    """The same image with other axes, some of them reversed."""
+    turned, affine = values.transpose(order), grid.affine[:, [*order, 3]].copy()
+    for axis in np.flatnonzero(flips):
+        affine[:3, 3] += affine[:3, axis] * (turned.shape[axis] - 1)
+        affine[:3, axis] *= -1.0
+        turned = np.flip(turned, axis)
+    return turned, replace(grid, shape=turned.shape, affine=affine)
+
+
+def test_the_middle_plane_is_that_of_the_slice_however_the_image_is_stored():
+    """A linear image comes out at the places of four samples a voxel, in all 48 storage orders."""
+    target = oblique(-27.0)
+    index = np.indices(FINE.shape, dtype=float)
+    lps = FINE.to_lps(np.moveaxis(index, 0, -1))
+    slope = np.array([0.3, -0.7, 1.1])
+    image = 200.0 + lps @ slope
+    first = target.to_lps(np.array([0.0, -0.375, -0.375]))
+    rows, columns = np.mgrid[0:128, 0:128] / 4.0
+    shift = rows[..., None] * target.affine[:3, 1] + columns[..., None] * target.affine[:3, 2]
+    expected = 200.0 + (first + shift) @ slope
+    for order, flips in STORED:
+        plane = centre_plane(*stored(image, FINE, order, flips), target, 0, 4)
+        assert plane.shape == (128, 128)
+        np.testing.assert_allclose(plane[8:-8, 8:-8], expected[8:-8, 8:-8], atol=1e-6)
+
+
+def test_the_middle_plane_knows_nothing_of_what_lies_beside_it():
+    """Slabs of 4 mm above and below the middle count for the average only."""
+    target = oblique(0.0)
+    height = FINE.to_lps(np.moveaxis(np.indices(FINE.shape, dtype=float), 0, -1))[..., 2]
+    image = np.where(np.abs(height) > 1.5, 100.0, 0.0)
+    assert np.all(centre_plane(image, FINE, target, 0, 4)[8:-8, 8:-8] == 0.0)
+    assert np.all(slab_average(image, FINE, target)[0, 4:-4, 4:-4] > 50.0)
+
+
+def test_the_middle_plane_of_another_frame_of_reference_is_refused():
+    """A place in another frame is no place."""
+    other = replace(oblique(0.0), frame_of_reference_uid="1.2.9")
+    with pytest.raises(GeometryError):
+        centre_plane(np.zeros(FINE.shape), FINE, other, 0, 4)
 
 
 def test_weighted_mean_by_hand():

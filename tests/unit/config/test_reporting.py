@@ -12,9 +12,9 @@ from pydicom.sr._concepts_dict import concepts
 from cestle.config.reporting import CODES_OF_THE_PROGRAM, load_template_set
 from cestle.config.templates import TemplateFolder, shipped_templates_dir
 from cestle.errors import ConfigError
-from cestle.gates import Gate, Verdict
+from cestle.gates import Gate, Limits, Verdict
 from cestle.measurement import Side
-from cestle.study import quality
+from cestle.study import quality, volumes
 from cestle.study.presentation import readable
 from phantoms import mega_builder as mega
 
@@ -221,12 +221,23 @@ def test_phrases_of_the_results_are_shown_in_chinese():
         "左侧海马: 区域有效体素数 为 8.2，应不低于 10; 层面应沿海马长轴"
     )
     assert readable("an unknown sentence", texts) == "an unknown sentence"
+    refused = (
+        "no intracranial volume: the T1 shows 96.5 % of the brain, at least 99 % were expected; "
+        "send a T1 of the whole head."
+    )
+    assert readable(refused, texts) == (
+        "无颅内容积: T1 仅包含 96.5 % 的脑，应不低于 99 %; 请发送全头 T1."
+    )
 
 
 def test_every_gate_of_glucest_speaks_chinese():
     """What a gate measures, and what is to be done, are translated whole."""
     texts = load_template_set(TemplateFolder.default(), language="zh-CN").presentation.texts
-    for name, limits in quality.LIMITS.items():
+    of_volumes = {
+        name: limits for name, limits in vars(volumes).items() if isinstance(limits, Limits)
+    }
+    assert len(of_volumes) == 6
+    for name, limits in (quality.LIMITS | of_volumes).items():
         for verdict in (Verdict.WARN, Verdict.FAIL):
             gate = Gate(name=name, scope="", value=1.0, verdict=verdict, limits=limits)
             left = readable(gate.sentence, texts)

@@ -28,7 +28,16 @@ from cestle.render.lettering import Typeface
 from cestle.render.orientation import orientation_of
 from cestle.render.outline import Frame, draw_outline, outlines, reach
 from cestle.render.page import render_page
-from cestle.render.panels import main_slice, map_panel, shown_plane, side_frames, slices_to_show
+from cestle.render.panels import (
+    Layer,
+    draw_plane,
+    main_slice,
+    map_panel,
+    shown_plane,
+    side_frames,
+    slices_to_show,
+)
+from cestle.render.sheet import clipped
 from cestle.study.presentation import BannerPolicy, PatientBanner, build_page
 from phantoms import analysis_builder as build
 from phantoms import mega_builder as mega
@@ -85,6 +94,29 @@ def test_a_bright_left_is_bright_at_the_right_edge(flips):
     )
     assert tuple(panel[60, 200]) == tuple(SCALE.colors(np.array([11.0]))[0])
     assert tuple(panel[60, 56]) == tuple(SCALE.colors(np.array([6.0]))[0])
+
+
+@pytest.mark.parametrize("flips", [(a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+def test_thin_anatomy_lies_as_the_slice_does(flips):
+    """The patient's left upper quarter is at the right and top, also in samples of a voxel."""
+    grid = flipped(build.coronal_grid((1, 32, 32)), *flips)
+    rows, columns = (np.arange(128) + 0.5) / 4.0 - 0.5, (np.arange(128) + 0.5) / 4.0 - 0.5
+    index = np.zeros((128, 128, 3))
+    index[..., 1], index[..., 2] = rows[:, None], columns
+    lps = grid.to_lps(index)
+    middle = grid.to_lps(np.array([0.0, 15.5, 15.5]))
+    bright = (lps[..., 0] > middle[0]) & (lps[..., 2] > middle[2])
+    content = replace(map_of(grid, np.full(grid.shape, 8.0)), thin=np.where(bright, 9.0, 1.0))
+    orientation = orientation_of(grid)
+    assert (orientation.right, orientation.top[0]) == ("L", "H")
+    plane = shown_plane(content, orientation, 0)
+    frame = Frame(first_row=8, first_column=12, rows=16, columns=8, scale=(6.0, 6.0))
+    panel = np.asarray(draw_plane(plane, frame, TYPEFACE, layer=Layer.THIN, label_px=0))[..., 0]
+    assert panel.shape == (96, 48)
+    quarters = {(y, x): panel[y, x] for y in (20, 75) for x in (10, 38)}
+    assert max(quarters, key=quarters.get) == (20, 38)
+    # the border lies in the middle of the frame, to a sample
+    assert np.flatnonzero(panel[20] > 60).min() == pytest.approx(24, abs=2)
 
 
 def test_values_outside_the_scale_have_no_colour_of_it():
@@ -298,3 +330,31 @@ def test_the_note_on_unverified_regions_stays_in_the_map(presentation, study):
     map_px = 512 if page.spectra is None else 320
     assert len(columns) > 300
     assert columns.max() < 16 + map_px
+
+
+@pytest.mark.parametrize("spectra", [False, True])
+def test_a_thin_t1_takes_nothing_from_the_map(presentation, spectra):
+    """Map and its zooms are the same with and without it; nothing is drawn beyond the margin."""
+    content = build_page(mega.analysis(anatomy=mega.anatomy()), presentation, PATIENT)
+    content = content if spectra else replace(content, spectra=None)
+    without = replace(content, picture=replace(content.picture, thin=None))
+    with_thin, alone = (render_page(one, TYPEFACE) for one in (content, without))
+    end, bottom = (676, 332) if spectra else (1024, 303)
+    assert np.array_equal(with_thin[:bottom, :end], alone[:bottom, :end])
+    assert not np.array_equal(with_thin, alone)
+    margin = with_thin[80:620, 1009:]
+    assert np.array_equal(margin, np.broadcast_to(margin[0, 0], margin.shape))
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_line_of_the_volumes_is_never_cut(language):
+    """The words that say how the volume inside was found stand at its end."""
+    templates = load_template_set(TemplateFolder.default(), language=language)
+    if language != "en" and templates.cjk_font is None:
+        pytest.skip("no font with Chinese characters; run tests/install_peers.sh")
+    typeface, text = Typeface(cjk_file=templates.cjk_font), templates.presentation.texts
+    for share in (text["not_available"], text["vol_h"].format(value="0.288", litres="1.88")):
+        for index in ("–", "−0.288"):
+            line = text["volumes_line"].format(left="8.88", right="8.88", index=index, share=share)
+            assert typeface.width(line, 11) <= 512
+            assert clipped(line, typeface, 11, 512) == line

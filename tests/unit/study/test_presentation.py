@@ -22,7 +22,9 @@ from cestle.study.presentation import (
     signed,
 )
 from cestle.study.quality import LIMITS
+from cestle.study.volumes import VOLUME_INDICES, VolumeResult
 from phantoms import analysis_builder as build
+from phantoms import mega_builder as mega
 
 PATIENT = PatientBanner(
     name="Zhang San", patient_id="TLE-0042", birth_date="19900229", sex="F", study_date="2026-11-20"
@@ -204,3 +206,48 @@ def test_without_a_score_the_bare_rule_is_not_on_the_cutoff(presentation):
     call = build_page(build.analysis(absent=absent), presentation, PATIENT).call
     assert "on the cut-off" not in call.facts[0]
     assert "not available" in call.facts[0]
+
+
+def volumes_page(presentation, litres):
+    """The page of hippocampi of 3.0 and 4.0 ml in a head of some size, or of an unknown one."""
+    analysis = build.usual_analysis()
+    volumes = VolumeResult(
+        hippocampus_mm3={Side.LEFT: 3000.0, Side.RIGHT: 4000.0},
+        intracranial_mm3=None if litres is None else litres * 1e6,
+        indices=dict.fromkeys(VOLUME_INDICES),
+        reasons={} if litres else {"vol_h": "the built-in atlas is turned off"},
+    )
+    results = replace(analysis.results, volumes=volumes)
+    return build_page(replace(analysis, results=results), presentation, PATIENT)
+
+
+def test_the_share_of_the_head_names_its_method(presentation):
+    """3.0 and 4.0 ml: the mean over 1.5 l is 0.233 %, below the table, not among the methods."""
+    page = volumes_page(presentation, 1.5)
+    assert page.volumes == (
+        "Hippocampi L 3.00, R 4.00 ml · DAI(epi) – · Vol_H 0.233 % of 1.50 l (atlas scaling)"
+    )
+    assert "Vol_H" not in page.methods.lines[0]
+
+
+def test_a_share_of_the_head_that_is_absent_says_why(presentation):
+    """The line says that there is none, the methods say why."""
+    page = volumes_page(presentation, None)
+    assert page.volumes.endswith("Vol_H not available")
+    assert "Vol_H not available: the built-in atlas is turned off." in page.methods.lines[0]
+    assert build_page(build.usual_analysis(), presentation, PATIENT).volumes == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [({}, True), ({"spacing_mm": 6.0}, False), ({"frame_uid": "1.2.3.4"}, False), (None, False)],
+)
+def test_a_thin_t1_is_shown_beside_the_average(presentation, changes, shown):
+    """Not one of 6 mm beside slices of 11 mm, nor one whose place is not known, nor none."""
+    anatomy = None if changes is None else mega.anatomy(**changes)
+    page = build_page(build.analysis(anatomy=anatomy), presentation, PATIENT)
+    thin = page.picture.thin
+    assert (thin is not None) is shown
+    if shown:
+        assert thin.shape == tuple(4 * count for count in page.picture.grid.shape[1:])
+        assert page.pair_captions == ("T1, averaged over 11 mm", "T1, middle plane")

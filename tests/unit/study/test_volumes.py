@@ -1,5 +1,7 @@
 """Volumes of the hippocampi: exact from fine regions, and withheld with a reason otherwise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,12 @@ from cestle.anatomy.regions import Region, RegionForm, RegionSource
 from cestle.gates import Verdict
 from cestle.geometry import Grid
 from cestle.measurement import Side, Structure
-from cestle.study.volumes import gives_volume, hippocampal_volumes, volumes_form
+from cestle.study.volumes import (
+    gives_both_volumes,
+    gives_volume,
+    hippocampal_volumes,
+    volumes_form,
+)
 
 FRAME = "1.2.3"
 SOURCE = RegionSource(form=RegionForm.SEGMENTATION, creation="manual", identifier="1.2.4")
@@ -130,5 +137,71 @@ def test_what_is_not_known_has_a_reason():
     assert one.mean_vol_h is None
     both = volumes(intracranial=None)
     assert "intracranial volume is not known" in both.reasons["vol_h"]
+    assert "both hippocampi" in one.reasons["vol_h"]
+    told = hippocampal_volumes(
+        [region(Side.LEFT, 3000), region(Side.RIGHT, 3000)],
+        CEST,
+        intracranial_mm3=None,
+        intracranial_reason="no usable T1 was sent",
+        onset=None,
+    )
+    assert told.reasons["vol_h"] == "no usable T1 was sent"
+    assert volumes_form(told)["icv_method"] is None
     assert "onset" in both.reasons["dai_vol_h"]
     assert both.indices["dai_vol_h_epi"] is not None
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "litres", "name"),
+    [
+        (3000, 3000, 0.95, "intracranial_volume_low"),
+        (3000, 3000, 2.05, "intracranial_volume_high"),
+        (1050, 1050, 1.6, "hippocampal_share_low"),
+        (5000, 5000, 1.2, "hippocampal_share_high"),
+    ],
+)
+def test_a_share_that_no_head_has_is_withheld(left, right, litres, name):
+    """Heads of 1 to 2 l, shares of 0.07 to 0.40 %: beyond, the volumes stand without a share."""
+    found = volumes(left, right, intracranial=litres * 1e6)
+    assert [gate.name for gate in found.gates if gate.verdict is not Verdict.PASS] == [name]
+    assert found.mean_vol_h is None
+    assert set(found.vol_h.values()) == {None}
+    assert "check" in found.reasons["vol_h"]
+    form = volumes_form(found)
+    assert form["vol_h"] is None
+    assert form["icv_mm3"] == litres * 1e6
+    assert found.indices["dai_vol_h_epi"] is not None
+
+
+def test_after_surgery_there_is_no_share():
+    """What withholds the index withholds the mean share too."""
+    found = volumes(900, 3500)
+    assert found.mean_vol_h is None
+    assert "check segmentation and surgery" in found.reasons["vol_h"]
+
+
+@given(
+    left=st.integers(2500, 3500),
+    right=st.integers(2500, 3500),
+    litres=st.floats(1.3, 1.6),
+    scale=st.floats(0.95, 1.05),
+)
+def test_a_head_of_another_size_has_the_same_share(left, right, litres, scale):
+    """Hippocampi and head in the same proportion give the same share."""
+    small = volumes(left, right, intracranial=litres * 1e6)
+    large = volumes(left, right, grid(spacing=(scale,) * 3), intracranial=litres * 1e6 * scale**3)
+    assert large.mean_vol_h == pytest.approx(small.mean_vol_h)
+
+
+def test_both_volumes_need_both_sides_of_a_verified_class_on_a_fine_grid():
+    """Only then is anything asked of the T1."""
+    pair = [region(side, 3000) for side in Side]
+    thick = grid((1, 40, 40), (11.0, 1.72, 1.72), (-20.0, -20.0, 3.0), 11.0)
+    atlas = RegionSource(form=RegionForm.ATLAS, creation="automatic", identifier="atlas")
+    assert gives_both_volumes(pair, CEST)
+    assert gives_both_volumes(pair, None)
+    assert not gives_both_volumes(pair[:1], CEST)
+    assert not gives_both_volumes([region(side, 900, thick) for side in Side], CEST)
+    assert not gives_both_volumes([replace(one, source=atlas) for one in pair], CEST)
+    amygdalae = [replace(one, structure=Structure.AMYGDALA) for one in pair]
+    assert not gives_both_volumes(amygdalae, CEST)

@@ -9,8 +9,12 @@ from cestle.anatomy.atlas.ellipse_fit import (
     labelled_lobes,
     require_both_sides,
 )
-from cestle.anatomy.atlas.following import follow_head
-from cestle.anatomy.atlas.segmentation import AtlasSegmentation, segment_with_atlas
+from cestle.anatomy.atlas.segmentation import (
+    AtlasSegmentation,
+    follow_head,
+    intracranial_volume,
+    segment_with_atlas,
+)
 from cestle.anatomy.atlas.template import AtlasTemplate, EllipseSections, EllipseTable
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "LabelledLobes",
     "fit_and_judge",
     "follow_head",
+    "intracranial_volume",
     "labelled_lobes",
     "require_both_sides",
     "segment_with_atlas",

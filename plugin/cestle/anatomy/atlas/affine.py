@@ -55,6 +55,12 @@ class Alignment:
         moved: Real = lps_mm @ self.matrix[:3, :3].T + self.matrix[:3, 3]
         return moved
 
+    def to_patient(self, template_mm: Real) -> Real:
+        """Positions in the patient, both of shape (..., 3) [mm]."""
+        back = np.linalg.inv(self.matrix)
+        moved: Real = template_mm @ back[:3, :3].T + back[:3, 3]
+        return moved
+
     @property
     def volume_ratio(self) -> float:
         """Volume in the template over volume in the patient."""
