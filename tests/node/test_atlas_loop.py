@@ -12,6 +12,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from atlas_cases import phantom_with_a_brain
+from cestle.config.atlas import load_atlas_template
 from cestle.dicom.simulated import EncodingOptions, RegionObject, write_study
 from cestle.net.pacs_stand_in import PacsStandIn
 from cestle.phantom.study import SimulationSettings

@@ -236,7 +236,7 @@ def test_every_gate_of_glucest_speaks_chinese():
     of_volumes = {
         name: limits for name, limits in vars(volumes).items() if isinstance(limits, Limits)
     }
-    assert len(of_volumes) == 6
+    assert len(of_volumes) == 7
     for name, limits in (quality.LIMITS | of_volumes).items():
         for verdict in (Verdict.WARN, Verdict.FAIL):
             gate = Gate(name=name, scope="", value=1.0, verdict=verdict, limits=limits)
