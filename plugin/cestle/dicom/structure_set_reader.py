@@ -19,7 +19,7 @@ from cestle.physics import Real
 
 STRUCTURE_SET: Final = RTStructureSetStorage
 
-_ROWS_PER_VOXEL: Final = 8
+_ROWS_PER_VOXEL: Final = 16
 _OWN_PIXEL_MM: Final = 0.5
 _FLAT_MM: Final = 0.2
 _ON_SLICE: Final = 0.2
@@ -146,7 +146,7 @@ def rasterise(
     """Share of each voxel inside closed planar contours.
 
     Contours in one plane are combined by the even-odd rule, so that an inner contour is a hole.
-    The length inside is exact along each of 8 lines per voxel row.
+    The length inside is exact along each of 16 lines per voxel row.
 
     Parameters
     ----------
