@@ -12,6 +12,19 @@ from node.rig import FakeCompute
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
+LONG_FIRST = ("node", "faults", "dicom", "net")
+"""Folders of tests that start programs; the short ones fill what is left at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the long ones, so that both workers end at about the same time."""
+    items.sort(key=_turn)
+
+
+def _turn(item):
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
+
 
 @pytest.fixture(scope="session")
 def shared_data():

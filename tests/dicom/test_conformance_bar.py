@@ -15,7 +15,7 @@ from phantoms import analysis_builder as build
 from phantoms.output_sets import WrittenSet, everything
 from phantoms.source_builder import CHINESE_NAME, sources
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("bar")]
+pytestmark = pytest.mark.peer
 
 ACCEPTED_WARNINGS = (
     "Unrecognized defined term = <99CESTLE>",

@@ -19,7 +19,7 @@ from phantoms import analysis_builder as build
 from phantoms.output_sets import WrittenSet
 from phantoms.source_builder import CHINESE_NAME, sources
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("archive")]
+pytestmark = pytest.mark.peer
 
 CHARSETS = ["ISO_IR 192", "GB18030", "GBK"]
 GET = "1.2.840.10008.5.1.4.1.2.2.3"

@@ -20,7 +20,7 @@ from cestle.service.node import Node
 from cestle.service.status import list_studies
 from node.rig import node_config, store, wait_until
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("atlas")]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 SETTINGS = SimulationSettings(seed=3, snr=None, b1_spread=0.0, t1_mm=2.0)
 TIMES = """[study]

@@ -20,7 +20,7 @@ from node import orthanc
 from node.rig import need_program, node_config, store, wait_until
 from phantoms import brain_7t
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(240), pytest.mark.xdist_group("loop")]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(240)]
 
 PRODUCTS = ["glucest_map", "segmentation", "segmentation_t1", "secondary_capture", "report"]
 PERSON = "Wáng^Xiǎo Dōng=王^小東"

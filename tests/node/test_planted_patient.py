@@ -26,7 +26,6 @@ from node.served import ServedNode
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.xdist_group("loop"),
     pytest.mark.filterwarnings("ignore:Expected explicit VR"),
 ]
 SETTINGS = (

@@ -15,7 +15,7 @@ from cestle.service.operate import Wish, reprocess
 from cestle.service.status import list_studies
 from node.rig import node_config, store, wait_until
 
-pytestmark = [pytest.mark.peer, pytest.mark.timeout(300), pytest.mark.xdist_group("loop")]
+pytestmark = [pytest.mark.peer, pytest.mark.timeout(300)]
 
 
 def settled(config, pacs, *, revisions, more_than=0):

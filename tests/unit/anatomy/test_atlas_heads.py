@@ -27,8 +27,6 @@ from cestle.study.fluid import MOST_FLUID
 from reading import shared
 from t1 import labelled_head, t1_of, temporal_slab, volume
 
-pytestmark = pytest.mark.xdist_group("atlas")
-
 NAMES = {"hippocampus_left", "hippocampus_right", "amygdala_left", "amygdala_right"}
 
 
