@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -236,6 +237,66 @@ def test_a_journal_of_the_first_version_is_kept(tmp_path):
     [left] = journal.unfinished()
     assert (left.study_instance_uid, left.number, left.options) == ("1.2.3", 1, "")
     assert journal.ask_for_revision("1.2.3", why="update", now=3.0)
+    database.close()
+
+
+def test_writers_of_several_processes_come_one_after_the_other(database_place):
+    """Two that hold the database open apart lose no change of each other, nor fail by waiting."""
+    first, second = Database(database_place), Database(database_place)
+    with first.transaction() as run:
+        run("CREATE TABLE counted (number INTEGER)")
+        run("INSERT INTO counted VALUES (0)")
+
+    def count(database):
+        for _ in range(50):
+            with database.transaction() as run:
+                [row] = run("SELECT number FROM counted")
+                run("UPDATE counted SET number = ?", row["number"] + 1)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(count, one) for one in (first, second, first, second)]:
+            done.result()
+    assert first.read("SELECT number FROM counted") == [{"number": 200}]
+    first.close()
+    second.close()
+
+
+def test_a_writer_that_never_ends_is_waited_for_for_a_while(tmp_path, monkeypatch):
+    """The other gets an error in time, and can write when the first has ended."""
+    monkeypatch.setattr("cestle.spool.database._BUSY_SECONDS", 0.1)
+    first, second = (Database(tmp_path / "journal.db") for _ in range(2))
+    with first.transaction() as run:
+        run("CREATE TABLE counted (number INTEGER)")
+        with (
+            pytest.raises(SpoolError, match="locked"),
+            second.transaction(),
+        ):
+            pytest.fail("two wrote at once")
+    with second.transaction() as run:
+        run("INSERT INTO counted VALUES (1)")
+    first.close()
+    second.close()
+
+
+def test_what_fails_within_a_transaction_changes_nothing(database_place):
+    """A fault of the database or of its user undoes all of it, and the next one works."""
+    database = Database(database_place)
+    with database.transaction() as run:
+        run("CREATE TABLE counted (number INTEGER)")
+
+    def spoil(number, then):
+        with database.transaction() as run:
+            run("INSERT INTO counted VALUES (?)", number)
+            then(run)
+
+    with pytest.raises(SpoolError):
+        spoil(1, lambda run: run("INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(HeaderError):
+        spoil(2, lambda _: require_uid("/"))
+    assert database.read("SELECT number FROM counted") == []
+    with database.transaction() as run:
+        run("INSERT INTO counted VALUES (3)")
+    assert database.read("SELECT number FROM counted") == [{"number": 3}]
     database.close()
 
 

@@ -127,7 +127,7 @@ class Intake:
                 transfer_syntax_uid=received.transfer_syntax_uid,
                 calling_ae_title=received.calling_ae_title,
                 called_ae_title=received.called_ae_title,
-                path=path.relative_to(self.files.instances).as_posix(),
+                path=f"{study}/{path.name}",
                 size=len(received.content),
                 received=self.clock(),
             ),

@@ -7,6 +7,7 @@ and frozen is what keeps two workers from doing the same thing.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,13 @@ VERSION: Final = 5
 _WRITERS_KEY: Final = 0x63657374
 """Number of the advisory lock that puts writers in line."""
 _BUSY_SECONDS: Final = 30.0
+_BUSY_PAUSE_SECONDS: Final = 0.0003
+"""Between two tries to write to SQLite while another process does; about what one commit takes.
+
+SQLite's own pauses grow to 100 ms, in which several others may come and go.
+"""
+_PRIMARY_CODE: Final = 0xFF
+"""Bits of SQLite's result codes that the extended ones share with theirs."""
 _LIMITS: Final = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
@@ -43,13 +51,20 @@ class Statements:
 
     Parameters
     ----------
-    connection
-        An open connection.
+    driver
+        An open connection of the database's driver.
+    qmark
+        Whether the driver takes ``?`` as it is.
     """
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._driver = connection.connection
-        self._qmark = connection.dialect.name == "sqlite"
+    def __init__(self, driver: sa.PoolProxiedConnection, *, qmark: bool) -> None:
+        self._driver = driver
+        self._qmark = qmark
+
+    @classmethod
+    def of(cls, connection: sa.Connection) -> "Statements":
+        """Those of an open connection of the library."""
+        return cls(connection.connection, qmark=connection.dialect.name == "sqlite")
 
     def __call__(self, statement: str, *values: Any) -> Rows:
         """Rows of a statement; empty when it gives none."""
@@ -82,10 +97,11 @@ class Database:
     def __init__(self, place: Path | str) -> None:
         self._writing = threading.Lock()
         self._engine = _engine(place)
+        self._writer: sa.PoolProxiedConnection | None = None
         self.is_shared = self._engine.dialect.name == "postgresql"
         try:
             with self._engine.begin() as connection:
-                self._put_in_line(Statements(connection))
+                self._put_in_line(Statements.of(connection))
                 _bring_up_to_date(connection)
         except _FAULTS as fault:
             self._engine.dispose()
@@ -99,6 +115,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._writing:
+            self._drop_writer()
         self._engine.dispose()
 
     @contextmanager
@@ -111,12 +129,38 @@ class Database:
             When the database does not do it; nothing is changed then.
         """
         try:
-            with self._writing, self._engine.begin() as connection:
-                run = Statements(connection)
+            with self._writing, self._pooled() if self.is_shared else self._own() as run:
                 self._put_in_line(run)
                 yield run
         except _FAULTS as fault:
             raise SpoolError(f"the journal cannot be written ({cause(fault)})") from fault
+
+    @contextmanager
+    def _pooled(self) -> Iterator[Statements]:
+        with self._engine.begin() as connection:
+            yield Statements.of(connection)
+
+    @contextmanager
+    def _own(self) -> Iterator[Statements]:
+        """A connection that is kept open; what failed on it is not used again.
+
+        Taking one from the pool for each transaction was a seventh of the time of receiving.
+        """
+        try:
+            if self._writer is None:
+                self._writer = self._engine.raw_connection()
+                # Others are waited for by us, with shorter pauses.
+                self._writer.cursor().execute("PRAGMA busy_timeout = 0").close()
+            yield Statements(self._writer, qmark=True)
+            self._writer.commit()
+        except BaseException:
+            self._drop_writer()
+            raise
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.invalidate()
 
     def read(self, statement: str, *values: Any) -> Rows:
         """Rows of a query.
@@ -128,15 +172,25 @@ class Database:
         """
         try:
             with self._engine.connect() as connection:
-                return Statements(connection)(statement, *values)
+                return Statements.of(connection)(statement, *values)
         except _FAULTS as fault:
             raise SpoolError(f"the journal cannot be read ({cause(fault)})") from fault
 
     def _put_in_line(self, run: Statements) -> None:
         if self.is_shared:
             run("SELECT pg_advisory_xact_lock(?)", _WRITERS_KEY)
-        else:
-            run("BEGIN IMMEDIATE")
+            return
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                run("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as fault:
+                code = getattr(fault, "sqlite_errorcode", 0)
+                if code & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(_BUSY_PAUSE_SECONDS)
+            else:
+                return
 
 
 def version_of(place: Path | str) -> int:
@@ -150,7 +204,7 @@ def version_of(place: Path | str) -> int:
     engine = _engine(place)
     try:
         with engine.connect() as connection:
-            return _written_by(connection, Statements(connection))
+            return _written_by(connection, Statements.of(connection))
     except _FAULTS as fault:
         raise SpoolError(
             f"the journal in {describe(place)} cannot be opened ({cause(fault)}); see whether "
@@ -208,7 +262,7 @@ def _engine(place: Path | str) -> sa.Engine:
 
 def _bring_up_to_date(connection: sa.Connection) -> None:
     """Make what is missing; what an older version wrote stays."""
-    run = Statements(connection)
+    run = Statements.of(connection)
     found = _written_by(connection, run)
     if found > VERSION:
         raise SpoolError(

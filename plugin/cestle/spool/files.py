@@ -11,6 +11,7 @@ import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,7 @@ class SpoolFiles:
     reserve_bytes: int
     writer: int = 1
 
-    @property
+    @cached_property
     def instances(self) -> Path:
         """Folder of the instances, one folder for each study."""
         return self.root / "instances"
@@ -203,7 +204,7 @@ class SpoolFiles:
     def _attachments(self) -> Path:
         return self.root / "attachments"
 
-    @property
+    @cached_property
     def _tmp(self) -> Path:
         return self.root / "tmp" / str(self.writer)
 
