@@ -47,6 +47,7 @@ def site(tmp_path):
 def configured(folder, overlay, extra=""):
     """A node.toml that names an overlay."""
     lines = [
+        "[node]\nport = 0\n[web]\nport = 0",  # the check looks whether they are free
         *('[[peers]]\nae_title = "SCANNER"\nhosts = ["127.0.0.1"]', "[[destinations]]"),
         *('name = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104', extra),
         f'[templates]\noverlay_dir = "{overlay}"',
