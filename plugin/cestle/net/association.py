@@ -81,14 +81,9 @@ def _rejected(association: Association, destination: Destination) -> DeliveryErr
 
 
 def _unreachable(destination: Destination, fault: OSError | None = None) -> DeliveryError:
-    found = refused_certificate(fault)
-    if found:
-        return DeliveryError(
-            f"destination '{destination.name}' shows a certificate that does not hold for "
-            f"'{destination.host}' ({found}), expected one of an authority in tls.ca_file with "
-            "this name; correct one of them, the delivery is repeated",
-            permanent=False,
-        )
+    refused = "" if fault is None else refused_certificate(fault, destination)
+    if refused:
+        return DeliveryError(f"{refused}, the delivery is repeated", permanent=False)
     return DeliveryError(
         f"destination '{destination.name}' does not answer at {destination.host}:"
         f"{destination.port}; the delivery is repeated",

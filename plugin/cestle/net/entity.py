@@ -124,17 +124,24 @@ def request_association(
     return association
 
 
-def refused_certificate(fault: BaseException | None) -> str:
-    """What was found wrong with the certificate of who was called; empty for another fault.
+def refused_certificate(fault: BaseException, called: Destination | Archive) -> str:
+    """What is wrong with the certificate of who was called, and what to do; empty for else.
 
     Parameters
     ----------
     fault
         Of `request_association`.
+    called
+        Who was asked.
     """
     if not isinstance(fault, ssl.SSLCertVerificationError):
         return ""
-    return str(fault.verify_message).rstrip(".")
+    found = str(fault.verify_message).rstrip(".")
+    return (
+        f"{type(called).__name__.lower()} '{called.name}' shows a certificate that does not hold "
+        f"for '{called.host}' ({found}), expected one of an authority in tls.ca_file with this "
+        "name; correct one of them"
+    )
 
 
 def close(association: Association) -> None:

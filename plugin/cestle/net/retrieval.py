@@ -294,14 +294,9 @@ def _associated(
             handlers=handlers,
         )
     except OSError as fault:
-        found = refused_certificate(fault)
-        if found:
-            raise DeliveryError(
-                f"archive '{archive.name}' shows a certificate that does not hold for "
-                f"'{archive.host}' ({found}), expected one of an authority in tls.ca_file with "
-                "this name; correct one of them",
-                permanent=True,
-            ) from fault
+        refused = refused_certificate(fault, archive)
+        if refused:
+            raise DeliveryError(refused, permanent=True) from fault
         raise _lost(archive) from fault
     if not association.is_established:
         answer = association.acceptor.primitive
