@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from pynetdicom import AE
@@ -12,6 +13,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from cestle.config.node import Archive, Destination, NodeConfig
 from cestle.net.library import introduce, prepare_library
+from cestle.net.requested import RequestedAssociation
 from cestle.net.secure import client_context
 
 
@@ -37,19 +39,37 @@ class RequestingEntity(AE):
         self._sockets: list[socket.socket] = []
         self.fault: OSError | None = None
 
-    def _create_socket(
+    def prepare(
         self,
-        assoc: Association,
-        address: AddressInformation,
-        tls_args: tuple[ssl.SSLContext, str] | None,
-    ) -> AssociationSocket:
-        transport = super()._create_socket(assoc, address, tls_args)
+        called: Destination | Archive,
+        contexts: Sequence[PresentationContext],
+        tls: ssl.SSLContext | None,
+    ) -> RequestedAssociation:
+        """An association with `called` that proposes `contexts` and is not asked for yet."""
+        association = RequestedAssociation(self)
+        there = AddressInformation.from_addr_port(called.host, called.port)
+        here = AddressInformation.from_tuple(("", 0) if there.is_ipv4 else ("::0", 0))
+        association.acceptor.ae_title = called.ae_title
+        association.acceptor.address_info = there
+        association.requestor.ae_title = self.ae_title
+        association.requestor.address_info = here
+        association.requestor.maximum_length = self.maximum_pdu_size
+        association.requestor.implementation_class_uid = self.implementation_class_uid
+        association.requestor.implementation_version_name = self.implementation_version_name
+        proposed = deepcopy(list(contexts))
+        for number, context in enumerate(proposed):
+            context.context_id = 2 * number + 1  # odd (PS3.8 9.3.2.2)
+        association.requestor.requested_contexts = proposed
+        transport = AssociationSocket(association, address=here)
         if transport.socket is not None:
             transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets.append(transport.socket)
-        return transport
+        if tls is not None:
+            transport.tls_args = (self._watched(tls), called.host)
+        association.set_socket(transport)
+        return association
 
-    def watched(self, context: ssl.SSLContext) -> ssl.SSLContext:
+    def _watched(self, context: ssl.SSLContext) -> ssl.SSLContext:
         """The same context, whose sockets are closed by this entity and tell why they failed."""
         entity = self
 
@@ -107,17 +127,16 @@ def request_association(
     introduce(entity)
     entity.connection_timeout = entity.acse_timeout = seconds
     entity.dimse_timeout = entity.network_timeout = seconds
-    tls = (entity.watched(client_context(config.tls)), called.host) if called.tls else None
-    association = entity.associate(
-        called.host,
-        called.port,
-        contexts=contexts,
-        ae_title=called.ae_title,
-        ext_neg=list(roles),
-        evt_handlers=list(handlers),
-        tls_args=tls,
-    )
-    if not association.is_established:
+    tls = client_context(config.tls) if called.tls else None
+    association = entity.prepare(called, contexts, tls)
+    for role in roles:
+        association.requestor.add_negotiation_item(role)
+    for event, *handler in handlers:
+        association.bind(event, *handler)
+    association.request()
+    if association.is_established:
+        association.start()
+    else:
         entity.close_sockets()
     if entity.fault is not None:
         raise entity.fault
